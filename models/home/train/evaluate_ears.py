@@ -43,8 +43,10 @@ from tools.training.event_trials import Outcomes, Trial, go_over
 from tools.training.kind_trials import hear
 from tools.training.runs import fold_directories, load_folds
 from tools.training.score_mixes import Heard, fused, renamed
+from tools.training.whole_recordings import hear_whole, share_named
 
 SCENE_S = 30.0
+ESC10 = "esc10"
 CATALOGUE = Path(edgeaudio.__file__).with_name("catalogue")
 AUDIOSET: dict[str, tuple[str, ...]] = {
     "baby_cry": ("Baby cry, infant cry",),
@@ -107,22 +109,34 @@ def evaluate(options: argparse.Namespace) -> None:
     folds = dealt([kind.name for kind in kinds], sorted(models))
     scenes = KindScenes(kinds, entries, SNRS_DB, SCENE_S, options.seed, folds)
     scores = options.work / "scores"
+    recordings = (
+        () if options.unseen else tuple(e for e in read_dataset(options.data / ESC10, [], 0) if e.fold in models)
+    )
     trials = {"home": hear(models, scenes, scores)}
+    whole = {"home": [hear_whole(models[entry.fold], entry) for entry in recordings]}
     manifests = {"home": manifest}
     if options.yamnet:
         yamnet = _single(load_model(options.yamnet, groups=read_manifest(CATALOGUE / "yamnet" / FILE_NAME).groups))
         heard = hear(dict.fromkeys(models, yamnet), scenes, scores)
-        trials["YAMNet"] = renamed(heard, columns_of(manifest.labels, yamnet.manifest))
+        heard_whole = [hear_whole(yamnet, entry) for entry in recordings]
+        columns = columns_of(manifest.labels, yamnet.manifest)
+        trials["YAMNet"], whole["YAMNet"] = renamed(heard, columns), renamed(heard_whole, columns)
         manifests["YAMNet"] = replace(manifest, thresholds={})
         both = read_manifest(options.fused)
         members = {"home": _single(models[min(models)]), "yamnet": yamnet}
         trials[both.name] = of_fused(both, {"home": trials["home"], "yamnet": heard}, members)
+        whole[both.name] = of_fused(both, {"home": whole["home"], "yamnet": heard_whole}, members)
         manifests[both.name] = both
     outcomes = {
         name: go_over(of_model, manifests[name].reported, manifests[name].detector, manifests[name].period_s)
         for name, of_model in trials.items()
     }
-    write_report(outcomes, manifests, options)
+    named = {
+        name: share_named(of_model, manifests[name].reported, manifest.labels)
+        for name, of_model in whole.items()
+        if of_model
+    }
+    write_report(outcomes, manifests, named, options)
 
 
 def of_fused(manifest: Manifest, trials: Mapping[str, Sequence[Trial]], models: Mapping[str, Model]) -> list[Trial]:
@@ -149,19 +163,25 @@ def columns_of(labels: Sequence[str], yamnet: Manifest) -> list[list[int]]:
 
 
 def write_report(
-    outcomes: Mapping[str, Outcomes], manifests: Mapping[str, Manifest], options: argparse.Namespace
+    outcomes: Mapping[str, Outcomes],
+    manifests: Mapping[str, Manifest],
+    named: Mapping[str, float],
+    options: argparse.Namespace,
 ) -> None:
-    """Print tables of all models, and write the figures and the picture that are asked for."""
+    """Print tables of all models, and write the figures and the picture that are asked for.
+
+    named: By model, the share of ESC-10's recordings that it gives their label.
+    """
     rows = {
         name: kind_report.rows_of(of_model, manifests[name], SNRS_DB, options.budget)
         for name, of_model in outcomes.items()
     }
-    print("\n".join(tables(rows)))
+    print("\n".join(tables(rows, named)))
     for name, of_model in outcomes.items():
         if manifests[name].fuse and (lines := kind_report.unproven_table(of_model)):
             print(f"\n{name}, labels without scenes:\n", *lines, sep="\n")
     if options.json:
-        options.json.write_text(json.dumps({"seed": options.seed, "models": rows}, indent=2) + "\n")
+        options.json.write_text(json.dumps({"seed": options.seed, "models": rows, ESC10: named}, indent=2) + "\n")
     if options.picture:
         from tools.training.pictures import draw_recall_by_false_alarms  # noqa: PLC0415 - Matplotlib
 
@@ -169,7 +189,7 @@ def write_report(
         draw_recall_by_false_alarms(curves, options.picture, snr_db=10)
 
 
-def tables(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
+def tables(rows: Mapping[str, Mapping[str, Mapping[str, Any]]], named: Mapping[str, float]) -> list[str]:
     """Return the tables of all models: rows by model and by where its thresholds come from."""
     summary = {
         f"{name}, {origin}": row
@@ -178,6 +198,9 @@ def tables(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
         if origin != "manifest" or name != "YAMNet"  # whose thresholds are of other labels
     }
     lines = [*kind_report.summary_table(summary, SNRS_DB), ""]
+    if named:
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in named.items())
+        lines += [f"ESC-10's recordings by their best mean score, of models without their fold: {shares}.", ""]
     for name, origins in rows.items():
         point = origins["operating point"]
         lines += [f"{name}, operating point:", "", *kind_report.recall_table(point, point["thresholds"], SNRS_DB), ""]

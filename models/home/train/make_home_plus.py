@@ -24,7 +24,7 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import FILE_NAME, Combine, EntitySection, FuseSection, InputSection, Manifest
 from edgeaudio.recognise.manifest_file import check_manifest, manifest_toml, read_manifest
 from edgeaudio.toml_reader import TomlError, loads
-from models.home.train.evaluate_ears import tables
+from models.home.train.evaluate_ears import ESC10, tables
 from tools.training.command import exit_status
 from tools.training.event_trials import threshold
 from tools.training.label_entities import ENTITIES
@@ -117,7 +117,10 @@ def changed(known: Mapping[str, Any], evaluation: Path) -> dict[str, Any]:
     if "models" in table:
         if NAME not in table["models"]:
             raise EdgeaudioError(f"{evaluation}: has no {NAME}; give --yamnet to evaluate_ears")
-        found, lines = table["models"][NAME]["operating point"]["thresholds"], tables(table["models"])
+        found, lines = (
+            table["models"][NAME]["operating point"]["thresholds"],
+            tables(table["models"], table.get(ESC10, {})),
+        )
     for label, on in found.items():
         if label not in LABELS:
             raise EdgeaudioError(f"{evaluation}: {label} is no label of {NAME}")
