@@ -226,7 +226,8 @@ def test_it_costs_no_call_for_a_label_in_a_clip_that_does_not_count():
     def calls(adapted):
         labels = tuple(map(str, range(100)))
         config = DetectorConfig(labels, DetectorSection(), {}, 1.0, adapted=frozenset(labels if adapted else ()))
-        chosen, counted = Detector(config, UUID(int=0)), []
+        chosen = Detector(config, UUID(int=0))
+        counted: list[str] = []
         for number in range(3):
             values = np.full(100, 0.3 - 0.1 * number, np.float32)
             counted.clear()

@@ -57,7 +57,7 @@ class Pair:
         self._combination = Combination(self.manifest, outputs)
 
     def fused_stream(self) -> FusedStream:
-        return FusedStream(self.members, self._combination)
+        return FusedStream(self.members, self._combination, [False] * len(self.members))
 
 
 def with_bangs(n: int, *begins: int, length: int = 4000, channels: int = 1) -> Samples:
