@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeaudio.recognise.manifest import Manifest
 from tools.training.event_trials import GRID, Judged, Outcomes, at, at_thresholds, calibrate, judge
 
-BUDGETS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # asked for, false alarms an hour
-RAISES = (4.0, 3.0, 2.5, 2.0, 1.5, 1.25, 1.0, 0.75, 0.5, 0.25)  # of the strictest thresholds, times each label's spread
-EVEN = 0.5  # logits: what a label is raised by that does with one threshold over all kinds
+PRICES = np.geomspace(300.0, 0.003, 41)  # of an expected false alarm an hour, in shares of a label's scenes
+RAISES = (4.0, 3.5, 3.0, 2.5, 2.0, 1.5, 1.0, 0.75, 0.5, 0.25)  # of the thresholds at the highest price, in logits
+EVEN = 0.5  # logits: how far a kind that nobody has heard may differ, of a label that all others are alike for
+BEYOND = 0.3  # logits: how far over the highest threshold scores above it are taken to be, or under the lowest
 WORST = 3.0  # times the budget: what one kind of background may have of it
-IMPULSIVE = ("dog_bark", "person_sneeze", "glass")  # whose delay is a figure of its own
+IMPULSIVE = ("dog_bark", "person_sneeze", "glass_break")  # whose delay is a figure of its own
 UNPROVEN = (0.3, 0.5, 0.7, 0.9)  # thresholds that a label without scenes is shown at
 ROUNDING = 1e-9
 POOR = 0.5  # a label that is found less often is named
@@ -27,47 +29,101 @@ POOR = 0.5  # a label that is found less often is named
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Point:
-    """What a model does at one budget, every kind at thresholds that the other kinds gave."""
+    """What a model does at one price, every kind at thresholds that the other kinds gave."""
 
-    budget: float
-    raised: float  # of the thresholds over what the budget gives, times the spread of each label
+    price: float
+    raised: float  # of all thresholds over what the price gives, in logits
     judged: Judged
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expected:
+    """What each threshold of GRID finds, and the false alarms an hour over a kind that nobody has heard."""
+
+    labels: tuple[str, ...]
+    shares: NDArray[np.float64]  # (n_grid, n_labels), of a label's scenes
+    rates: NDArray[np.float64]  # (n_grid, n_labels)
+
+    def thresholds(self, price: float) -> dict[str, float]:
+        """Return, by label, the threshold whose share less price times rate is highest; of equals the middle one."""
+        worth = self.shares - price * self.rates
+        best = [np.flatnonzero(column >= column.max() - ROUNDING) for column in worth.T]
+        return {label: GRID[levels[len(levels) // 2]] for label, levels in zip(self.labels, best, strict=True)}
 
 
 def operating_point(outcomes: Outcomes, an_hour: float) -> Point:
     """Return the most lenient thresholds that leave `an_hour` false alarms on kinds that they were not chosen on.
 
-    The budget of a calibration is kept to on the kinds that it saw; a kind that it did not see gives more. Where even
-    the strictest budget leaves too many, thresholds are raised, each label's by itself (`raised_by`); where that does
-    not help either, the strictest are returned.
+    A false alarm that is to be expected (`expected`) has one price for all labels, by which each label's threshold is
+    found by itself. Where even the highest price leaves too many, all thresholds are raised; where that does not help
+    either, the strictest are returned.
     """
     hours = outcomes.heard_s[outcomes.budgeted].sum() / 3600
-    strict = {fold: thresholds_for(outcomes, BUDGETS[0], fold) for fold in outcomes.folds}
-    spreads = {fold: spread(outcomes, fold) for fold in outcomes.folds}
+    known = {fold: expected(outcomes, fold) for fold in outcomes.folds}
+    tried = [(float(PRICES[0]), by) for by in RAISES] + [(float(price), 0.0) for price in PRICES]
     points = [
-        Point(BUDGETS[0], by, at(outcomes, {f: raised_by(on, spreads[f], by) for f, on in strict.items()}))
-        for by in RAISES
+        Point(price, by, at(outcomes, {fold: raised(each.thresholds(price), by) for fold, each in known.items()}))
+        for price, by in tried
     ]
-    points += [Point(budget, 0.0, judge(outcomes, budget, worst=WORST * budget)) for budget in BUDGETS]
     kept = [point for point in points if point.judged.false[outcomes.budgeted].sum() / hours <= an_hour]
     return kept[-1] if kept else points[0]
 
 
 def thresholds_at(outcomes: Outcomes, point: Point) -> dict[str, float]:
     """Return the thresholds that all kinds together give by the rule of an operating point."""
-    return raised_by(thresholds_for(outcomes, point.budget), spread(outcomes), point.raised)
+    return raised(expected(outcomes).thresholds(point.price), point.raised)
 
 
-def raised_by(thresholds: Mapping[str, float], spreads: Mapping[str, float], by: float) -> dict[str, float]:
-    """Return thresholds that are raised, in logits, by so many times each label's spread, to the next of GRID.
-
-    What a label needs over a kind that nobody has heard is as uncertain as what it needed over the others is spread: a
-    label that did with one threshold over all of them gives up little, one that a single kind forces up gives up much.
-    """
-    wanted = {label: _logit(on) + (by * (EVEN + spreads[label]) if by else 0.0) for label, on in thresholds.items()}
+def raised(thresholds: Mapping[str, float], by: float) -> dict[str, float]:
+    """Return thresholds that are raised by so many logits, to the next of GRID."""
     return {
-        label: next((g for g in GRID if _logit(g) >= logit - ROUNDING), GRID[-1]) for label, logit in wanted.items()
+        label: next((g for g in GRID if _logit(g) >= _logit(on) + by - ROUNDING), GRID[-1])
+        for label, on in thresholds.items()
     }
+
+
+def expected(outcomes: Outcomes, without_fold: int | None = None) -> Expected:
+    """Return what is to be expected over a kind of background that is none of these, without trials of `without_fold`.
+
+    A new kind is taken to be one of those that are known, at random, whose scores are all shifted: by a normal
+    deviation with the label's `spread`. So a label that does with one threshold over all kinds keeps it, and one that
+    a single kind forces up is given more room. What a kind is known by are its false alarms; where it has none, one
+    just under the lowest threshold.
+    """
+    used = outcomes.fold != without_fold
+    labels = tuple(label for label in outcomes.tried if (used & outcomes.scenes(label)).any())
+    columns = [outcomes.labels.index(label) for label in labels]
+    found = ~np.isnan(outcomes.delay_s)
+    shares = np.stack([found[:, used & outcomes.scenes(label)].mean(axis=1) for label in labels], axis=1)
+    counted = used & outcomes.budgeted
+    rates = [
+        _at_least(outcomes.false[:, kind][:, :, columns].sum(axis=1)) * 3600 / outcomes.heard_s[kind].sum()
+        for kind in _kinds(outcomes, counted)
+    ]
+    logits = np.array([_logit(on) for on in GRID])
+    between = np.concatenate([[logits[0] - BEYOND], (logits[:-1] + logits[1:]) / 2, [logits[-1] + BEYOND]])
+    mean = np.mean(rates, axis=0)  # (1 + n_grid, n_labels)
+    scores = mean - np.concatenate([mean[1:], np.zeros((1, len(labels)))])  # false alarms an hour by their score
+    spreads = spread(outcomes, without_fold)
+    deviations = np.array([max(EVEN, spreads[label]) for label in labels])
+    distances = (logits[:, None, None] - between[None, :, None]) / deviations  # (n_grid, 1 + n_grid, n_labels)
+    tails = np.vectorize(math.erfc)(distances / math.sqrt(2)) / 2
+    return Expected(labels, shares, (tails * scores).sum(axis=1))
+
+
+def _at_least(false: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the most false alarms from each threshold on, with one more row before: all, or one where there is none.
+
+    false: (n_grid, n_labels); a higher threshold can split an event, and have more.
+    """
+    most = np.maximum.accumulate(false[::-1], axis=0)[::-1]
+    return np.concatenate([np.maximum(most[:1], 1), most])
+
+
+def _kinds(outcomes: Outcomes, counted: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Return, by kind of background, which of the counted trials are of it."""
+    background = outcomes.background
+    return [counted & (background == kind) for kind in np.unique(background[counted])]
 
 
 def spread(outcomes: Outcomes, without_fold: int | None = None) -> dict[str, float]:
@@ -76,9 +132,7 @@ def spread(outcomes: Outcomes, without_fold: int | None = None) -> dict[str, flo
     A kind needs the lowest threshold of GRID from which on it has no false alarm of the label. Trials of `without_fold`
     are not used.
     """
-    counted = outcomes.budgeted & (outcomes.fold != without_fold)
-    background = outcomes.background
-    kinds = [counted & (background == kind) for kind in np.unique(background[counted])]
+    kinds = _kinds(outcomes, outcomes.budgeted & (outcomes.fold != without_fold))
     logits = np.array([_logit(on) for on in GRID])
     false = np.stack([outcomes.false[:, kind].sum(axis=1) for kind in kinds])  # (kind, grid, label)
     last = np.where(false > 0, np.arange(len(GRID))[None, :, None], -1).max(axis=1)
@@ -149,7 +203,7 @@ def rows_of(outcomes: Outcomes, manifest: Manifest, snrs_db: Sequence[int], budg
         "manifest": figures(outcomes, shipped(outcomes, manifest), snrs_db),
         "other kinds": figures(outcomes, judge(outcomes, budget, worst=WORST * budget), snrs_db),
         "operating point": {
-            "budget": point.budget,
+            "price": round(point.price, 4),
             "raised": point.raised,
             "thresholds": thresholds_at(outcomes, point),
             **figures(outcomes, point.judged, snrs_db),
