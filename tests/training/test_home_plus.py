@@ -1,14 +1,19 @@
 """home-plus in the catalogue is what its recipe writes, of the home that is bundled."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import FILE_NAME
 from edgeaudio.recognise.manifest_file import read_manifest
+from edgeaudio.recognise.model import Model
 from models.home.train import make_home_plus
-from models.home.train.evaluate_ears import AUDIOSET, columns_of
+from models.home.train.evaluate_ears import AUDIOSET, columns_of, of_fused
 from models.home.train.make_home_plus import CARD, CATALOGUE, CHOSEN, LABELS, NAME, make
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +58,17 @@ def test_it_has_each_label_of_home_by_its_name_and_yamnet_has_no_say_in_what_it_
 def test_audioset_s_labels_are_found_in_yamnet():
     columns = columns_of(HOME.labels, YAMNET)
     assert [[YAMNET.labels[index] for index in each] for each in columns] == [list(AUDIOSET[x]) for x in HOME.labels]
+
+
+def test_it_is_judged_on_the_clips_of_home_and_of_no_other_model():
+    members = cast("dict[str, Model]", {"home": SimpleNamespace(manifest=HOME, quantum=1 / 256)})
+    with pytest.raises(EdgeaudioError, match="home-plus: its member yamnet was not heard"):
+        of_fused(HOME_PLUS, {"home": []}, members)
+    with pytest.raises(EdgeaudioError, match="home: its first member is none of home"):
+        of_fused(HOME, {"home": []}, members)
+    slower = replace(HOME_PLUS, clip=replace(HOME.clip, period_ms=1000))
+    with pytest.raises(EdgeaudioError, match=r"home-plus: its \[clip\] is not that of home, whose clips are scored"):
+        of_fused(slower, {"home": []}, members)
 
 
 def test_thresholds_and_tables_are_those_of_an_evaluation(tmp_path, chosen):
