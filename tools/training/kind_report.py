@@ -23,6 +23,7 @@ BEYOND = 0.3  # logits: how far over the highest threshold scores above it are t
 WORST = 3.0  # times the budget: what one kind of background may have of it
 IMPULSIVE = ("dog_bark", "person_sneeze", "glass_break")  # whose delay is a figure of its own
 UNPROVEN = (0.3, 0.5, 0.7, 0.9)  # thresholds that a label without scenes is shown at
+EQUAL = 1e-6  # shares of scenes: so little is no reason for a threshold
 ROUNDING = 1e-9
 POOR = 0.5  # a label that is found less often is named
 
@@ -45,10 +46,14 @@ class Expected:
     rates: NDArray[np.float64]  # (n_grid, n_labels)
 
     def thresholds(self, price: float) -> dict[str, float]:
-        """Return, by label, the threshold whose share less price times rate is highest; of equals the middle one."""
+        """Return, by label, the threshold whose share less price times rate is highest; of equals the lowest.
+
+        Where scenes are few, many thresholds find the same of them: the rates say how far up to keep from false alarms,
+        and nothing speaks for more.
+        """
         worth = self.shares - price * self.rates
-        best = [np.flatnonzero(column >= column.max() - ROUNDING) for column in worth.T]
-        return {label: GRID[levels[len(levels) // 2]] for label, levels in zip(self.labels, best, strict=True)}
+        best = (worth >= worth.max(axis=0) - EQUAL).argmax(axis=0)
+        return {label: GRID[level] for label, level in zip(self.labels, best, strict=True)}
 
 
 def operating_point(outcomes: Outcomes, an_hour: float) -> Point:
