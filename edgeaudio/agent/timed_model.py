@@ -133,6 +133,11 @@ class _TimedFusedStream:
         self._heard_s = 0.0
         return combined
 
+    def forget(self, clip: tuple[Fraction, Fraction]) -> None:
+        """Forget what counts no longer, and the time that it took: the next inference is not all that was quiet."""
+        self._stream.forget(clip)
+        self._heard_s = 0.0
+
 
 def timed_model(model: Scorer) -> TimedModel:
     """Return the model with its inferences timed."""

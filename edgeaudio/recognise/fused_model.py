@@ -70,13 +70,21 @@ class FusedStream:
 
     def combined(self, clip: tuple[Fraction, Fraction]) -> Combined:
         """Return the scores at the end of a clip, which begins and ends no earlier than that of the last call."""
-        begin, end = clip
+        self.forget(clip)
+        _, end = clip
         return self._combination.combined(
             [
-                _highest(heard, begin, end) if highest else _standing(heard, end)
+                _highest(heard, end) if highest else _standing(heard, end)
                 for heard, highest in zip(self._heard, self._highest, strict=True)
             ]
         )
+
+    def forget(self, clip: tuple[Fraction, Fraction]) -> None:
+        """Forget what counts neither for a clip nor for later ones: of hours under the gate nothing is combined."""
+        begin, end = clip
+        for heard, highest in zip(self._heard, self._highest, strict=True):
+            while (heard and heard[0].since < begin) if highest else (len(heard) > 1 and heard[1].since <= end):
+                heard.popleft()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,16 +95,12 @@ class _Score:
 
 
 def _standing(heard: deque[_Score], at: Fraction) -> Samples | None:
-    """Return the newest scores that stand at a moment, and forget older ones."""
-    while len(heard) > 1 and heard[1].since <= at:
-        heard.popleft()
+    """Return the scores that stand at a moment, of which nothing older is there."""
     return heard[0].scores if heard and heard[0].since <= at <= heard[0].until else None
 
 
-def _highest(heard: deque[_Score], begin: Fraction, end: Fraction) -> Samples | None:
-    """Return the highest of the scores from one moment on and up to another, and forget earlier ones."""
-    while heard and heard[0].since < begin:
-        heard.popleft()
+def _highest(heard: deque[_Score], end: Fraction) -> Samples | None:
+    """Return the highest of the scores up to a moment."""
     found = [each.scores for each in heard if each.since <= end and each.scores is not None]
     return np.max(found, axis=0) if found else None
 

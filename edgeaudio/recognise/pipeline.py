@@ -69,6 +69,9 @@ class FusedClipScorer(Protocol):
     def combined(self, clip: tuple[Fraction, Fraction]) -> Combined:
         """Return the combination of the members' scores that count at the end of a clip, from its beginning to it."""
 
+    def forget(self, clip: tuple[Fraction, Fraction]) -> None:
+        """Forget what counts neither for a clip, which is not combined, nor for later ones."""
+
 
 @runtime_checkable
 class FusedScorer(Scorer, Protocol):
@@ -373,8 +376,11 @@ class _Epoch:
         values: Samples | None = None
         members: tuple[tuple[str, Samples], ...] = ()
         if part.is_fused:
-            if not clip.is_quiet:
-                combined = self._fused[part.index].combined((position, clip.stop * input_per_output))
+            stream, span = self._fused[part.index], (position, clip.stop * input_per_output)
+            if clip.is_quiet:
+                stream.forget(span)
+            else:
+                combined = stream.combined(span)
                 values, members = combined.values, combined.members
         elif clip.values is not None:
             values = self._scorers[part.index].scores(clip.values)

@@ -54,9 +54,11 @@ def test_an_inference_of_a_fused_model_is_a_combination_with_its_members(tmp_pat
     numbers = timed.numbers("x")
     assert numbers.sha256 == timed.manifest.sha256
     assert numbers.p50_ms
-    durations_s = iter([1.0, 2.0, 4.0])
+    durations_s = iter([8.0, 1.0, 2.0, 4.0])
     monkeypatch.setattr(timed, "timed", lambda work: (work(), next(durations_s)))
     stream = _TimedFusedStream(timed, timed._fused.fused_stream())
+    stream.hear(0, None, (Fraction(0), Fraction(1)), counts=False)
+    stream.forget((Fraction(0), Fraction(0)))  # under the gate
     for number in (0, 1):
         stream.hear(number, None, (Fraction(0), Fraction(1)), counts=True)
     stream.combined((Fraction(0), Fraction(0)))

@@ -17,7 +17,7 @@ from support.tflite import LABELS, SPECTRUM, WAVEFORM, content_of
 
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.bundled_models import find_model
-from edgeaudio.recognise.fused_model import FusedModel
+from edgeaudio.recognise.fused_model import FusedModel, FusedStream
 from edgeaudio.recognise.manifest import FILE_NAME, ClipSection, DetectorSection, Threshold
 from edgeaudio.recognise.manifest_file import ManifestError, manifest_toml, parse_manifest, read_manifest
 from edgeaudio.recognise.model import load_model
@@ -324,6 +324,20 @@ def test_a_brief_sound_counts_as_long_as_the_fused_clip_holds_it(tmp_path):
         scores = scores_of(run([model], samples, 1200, gate_dbfs=-200), "fused")
         found[window] = [round(each.offset_s, 3) for each in scores if max(each.values) > 0.5]
     assert found == {"last": [0.0], "clip": [0.0, 0.1, 0.2]}
+
+
+@pytest.mark.parametrize("window", ["last", "clip"])
+def test_a_night_under_the_gate_is_not_kept_in_memory(tmp_path, window):
+    sections = [replace(member(tmp_path, name), window=window) for name in ("one", "two")]
+    sections[1] = replace(sections[1], sha256=member(tmp_path, "other", "waveform_int8").sha256, model="other")
+    model = load_model(fused_directory(tmp_path, sections, clip=WAVEFORM))
+    pipeline = SourcePipeline("porch", [ModelBinding(model)], namespace=UUID(int=0))
+    for number, block in enumerate(blocks_of(np.zeros(1200 * 60, np.float32), 1200, range(1200, 1200 * 60, 1200))):
+        assert all(scores.values is None for scores in pipeline.feed(block) if isinstance(scores, Scores)), number
+    assert pipeline._epoch is not None
+    (stream,) = pipeline._epoch._fused.values()
+    assert isinstance(stream, FusedStream)
+    assert max(map(len, stream._heard)) < 10
 
 
 def test_events_name_the_scores_of_the_members_that_have_the_label(tmp_path):
