@@ -110,7 +110,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test as `unit` or `integration`, before any is chosen by that."""
+    """Mark every test as `unit` or `integration`, before any is chosen by that; what takes longest goes first."""
+    # else one worker is at it in the end, when the others have nothing left to do
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
     for item in items:
         if not any(item.iter_markers("integration")):
             slow = any(item.iter_markers("slow"))

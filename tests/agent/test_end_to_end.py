@@ -63,8 +63,20 @@ def test_a_pushed_stream_is_detected_and_published(any_broker: BrokerProcess, ru
     wait_until(lambda: listener.of("edgeaudio/testbox/availability")[-1:] == [b"offline"], what="no offline")
 
 
-@pytest.mark.parametrize("codec", ["pcm_alaw", "pcm_s16be", "opus", "aac"])
-@pytest.mark.parametrize("video", [False, True], ids=["audio", "video"])
+# each codec once; tests/capture has each with pictures
+@pytest.mark.parametrize(
+    ("codec", "video"),
+    [
+        ("pcm_alaw", False),
+        ("pcm_s16be", False),
+        ("opus", False),
+        ("aac", True),
+        pytest.param("pcm_alaw", True, marks=pytest.mark.slow),
+        pytest.param("pcm_s16be", True, marks=pytest.mark.slow),
+        pytest.param("opus", True, marks=pytest.mark.slow),
+        pytest.param("aac", False, marks=pytest.mark.slow),
+    ],
+)
 def test_an_alarm_at_a_camera_is_detected(
     codec: str, video: bool, broker: BrokerProcess, run_agent: Run, listen_to: ListenTo
 ):

@@ -20,7 +20,7 @@ ListenTo = Callable[[BrokerProcess], Listener]
 _HEAD = """
 import time
 from edgeaudio.capture import reader
-reader.LAST_DELAY_S = 1.0
+reader.LAST_DELAY_S = 0.5
 begun = {}
 def due(source):
     return source == "bad" and time.monotonic() - begun.setdefault(source, time.monotonic()) > 2
@@ -155,7 +155,20 @@ def source(listener: Listener, name: str) -> dict[str, Any]:
     return reports[-1]["sources"][name] if reports else {}
 
 
-@pytest.mark.parametrize("fault", _FAULTS)
+# one in each place that catches; the others raise another exception there, or a little earlier
+_QUICK = {
+    "at opening, with the password",
+    "while reading",
+    "while booking",
+    "at closing",
+    "at opening, in the gate",
+    "while recognising and ending",
+}
+
+
+@pytest.mark.parametrize(
+    "fault", [each if each in _QUICK else pytest.param(each, marks=pytest.mark.slow) for each in _FAULTS]
+)
 def test_an_exception_in_one_source_ends_its_connection_alone(
     fault: str, broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tape: Path
 ):
@@ -174,7 +187,7 @@ def test_an_exception_in_one_source_ends_its_connection_alone(
     assert kind in status["detail"]
     assert status["next_try"] is not None
     wait_until(lambda: source(listener, "bad").get("internal_errors", 0) >= 2, 30, "it was not tried again")
-    wait_until(lambda: source(listener, "good").get("heard_s", 0) > 4, 20, "the other is not heard")
+    wait_until(lambda: source(listener, "good").get("heard_s", 0) > 3, 20, "the other is not heard")
     good = source(listener, "good")
     assert (good["connections"], good["internal_errors"], good["state"]) == (1, 0, "listening")
     onsets = {event["id"] for event in listener.detections("onset") if event["source"] == "bad"}

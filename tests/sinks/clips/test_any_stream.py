@@ -116,7 +116,7 @@ def check(clip: Clip, blocks: list[Block]) -> None:
         assert record.after.got_s == (record.sound.count - offset) / rate <= record.after.asked_s - lost_s + 1 / rate
 
 
-@settings(max_examples=examples(200))
+@settings(max_examples=examples(80))
 @given(steps=STEPS, never_with=st.booleans())
 def test_clips_of_any_stream_hold_what_their_records_say(steps, never_with):
     with tempfile.TemporaryDirectory() as name:
