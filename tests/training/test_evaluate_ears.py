@@ -55,7 +55,7 @@ def arguments(espeak, tmp_path, monkeypatch):
 def test_from_a_training_and_sound_to_tables_and_figures(arguments, tmp_path, capsys, monkeypatch):
     assert evaluate_ears.main([*arguments, "--seed", str(SEED)]) == 0
     text = capsys.readouterr().out
-    for words in ("home, manifest", "home, operating point", *LABELS, *GROUPS, *KINDS):
+    for words in ("home, manifest", "home, all kinds", *LABELS, *GROUPS, *KINDS):
         assert words in text, words
     written = json.loads((tmp_path / "ears.json").read_text())
     assert (written["seed"], set(written["models"])) == (SEED, {"home"})

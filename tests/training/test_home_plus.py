@@ -13,8 +13,9 @@ from edgeaudio.recognise.manifest import FILE_NAME
 from edgeaudio.recognise.manifest_file import read_manifest
 from edgeaudio.recognise.model import Model
 from models.home.train import make_home_plus
-from models.home.train.evaluate_ears import AUDIOSET, columns_of, of_fused
-from models.home.train.make_home_plus import CARD, CATALOGUE, CHOSEN, LABELS, NAME, make
+from models.home.train.evaluate_ears import columns_of, of_fused
+from models.home.train.home_plus_labels import LABELS
+from models.home.train.make_home_plus import CARD, CATALOGUE, CHOSEN, NAME, make
 
 ROOT = Path(__file__).parents[2]
 HOME = read_manifest(ROOT / "models" / "home" / FILE_NAME)
@@ -55,9 +56,10 @@ def test_it_has_each_label_of_home_by_its_name_and_yamnet_has_no_say_in_what_it_
     assert set(HOME_PLUS.thresholds) == set(LABELS)
 
 
-def test_audioset_s_labels_are_found_in_yamnet():
-    columns = columns_of(HOME.labels, YAMNET)
-    assert [[YAMNET.labels[index] for index in each] for each in columns] == [list(AUDIOSET[x]) for x in HOME.labels]
+def test_yamnet_is_judged_by_what_it_says_in_home_plus():
+    (_, fused) = HOME_PLUS.fuse
+    named = {label: YAMNET.reported[column] for label, (column,) in zip(LABELS, columns_of(YAMNET), strict=True)}
+    assert named == {**fused.labels, "co_alarm": "smoke_alarm"}
 
 
 def test_it_is_judged_on_the_clips_of_home_and_of_no_other_model():
@@ -79,8 +81,9 @@ def test_thresholds_and_tables_are_those_of_an_evaluation(tmp_path, chosen):
         "labels": {"rain": dict.fromkeys(("5", "10", "20"), found)},
         "kinds": {"wind": {"hours": 2.0, "an_hour": 1.0, "false": {"rain": 2}}},
     }  # fmt: skip
-    point = row | {"budget": 1.0, "raised": 0.0, "thresholds": {"rain": 0.25}}
-    rows = {"manifest": row, "other kinds": row, "operating point": point, "all kinds": row}
+    point = row | {"price": 1.0, "raised": 0.0, "thresholds": {"rain": 0.75}}
+    of_all = row | {"thresholds": {"rain": 0.25}}
+    rows = {"manifest": row, "other kinds": row, "operating point": point, "all kinds": of_all}
     ears = tmp_path / "ears.json"
     ears.write_text(json.dumps({"seed": 1, "models": {"home": rows, NAME: rows}}))
     make(ears, tmp_path / "out", chosen)

@@ -23,6 +23,8 @@ BEYOND = 0.3  # logits: how far over the highest threshold scores above it are t
 WORST = 3.0  # times the budget: what one kind of background may have of it
 IMPULSIVE = ("dog_bark", "person_sneeze", "glass_break")  # whose delay is a figure of its own
 UNPROVEN = (0.3, 0.5, 0.7, 0.9)  # thresholds that a label without scenes is shown at
+LEAST = 0.3  # the lowest threshold of such a label
+QUIET_AN_HOUR = 0.2  # false alarms of such a label
 EQUAL = 1e-6  # shares of scenes: so little is no reason for a threshold
 ROUNDING = 1e-9
 POOR = 0.5  # a label that is found less often is named
@@ -204,6 +206,7 @@ def pooled(outcomes: Outcomes, chosen: Mapping[str, float]) -> Judged:
 def rows_of(outcomes: Outcomes, manifest: Manifest, snrs_db: Sequence[int], budget: float) -> dict[str, dict[str, Any]]:
     """Return the figures of a model by where its thresholds come from: its manifest, the other kinds, all kinds."""
     point = operating_point(outcomes, budget)
+    of_all = thresholds_for(outcomes, budget) | unproven_thresholds(outcomes)
     return {
         "manifest": figures(outcomes, shipped(outcomes, manifest), snrs_db),
         "other kinds": figures(outcomes, judge(outcomes, budget, worst=WORST * budget), snrs_db),
@@ -213,7 +216,7 @@ def rows_of(outcomes: Outcomes, manifest: Manifest, snrs_db: Sequence[int], budg
             "thresholds": thresholds_at(outcomes, point),
             **figures(outcomes, point.judged, snrs_db),
         },
-        "all kinds": figures(outcomes, pooled(outcomes, thresholds_for(outcomes, budget)), snrs_db),
+        "all kinds": {"thresholds": of_all, **figures(outcomes, pooled(outcomes, of_all), snrs_db)},
     }
 
 
@@ -262,10 +265,25 @@ def recall_table(row: Mapping[str, Any], chosen: Mapping[str, float], snrs_db: S
     return lines
 
 
+def unproven_thresholds(outcomes: Outcomes) -> dict[str, float]:
+    """Return thresholds of the labels without scenes: the lowest of GRID from LEAST on that is quiet over all kinds.
+
+    Nothing says how often they are found: a label is let through as far as it does no harm. Quiet is at most
+    QUIET_AN_HOUR false alarms an hour in all, or else the highest of GRID.
+    """
+    hours = outcomes.heard_s.sum() / 3600
+    chosen = {}
+    for label in (label for label in outcomes.labels if label not in outcomes.tried):
+        an_hour = outcomes.false[:, :, outcomes.labels.index(label)].sum(axis=1) / hours
+        quiet = [on for on, rate in zip(GRID, an_hour, strict=True) if on >= LEAST and rate <= QUIET_AN_HOUR]
+        chosen[label] = quiet[0] if quiet else GRID[-1]
+    return chosen
+
+
 def unproven_table(outcomes: Outcomes) -> list[str]:
     """Return how often labels of which there are no scenes are reported, an hour, at several thresholds; [] if none.
 
-    Nothing says how often they are found, so that no threshold can be chosen for them: a person has to.
+    Nothing says how often they are found, so that a person may choose otherwise than `unproven_thresholds`.
     """
     labels = [label for label in outcomes.labels if label not in outcomes.tried]
     if not labels:

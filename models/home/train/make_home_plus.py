@@ -6,8 +6,8 @@
 beside this file. A file of thresholds alone (a table of labels, as JSON or TOML) replaces those that it names. The same
 home_plus.json and the same models give the same files.
 
-Owns: which member hears which label, how they are combined, and what is in the card (its text: home_plus_card.md).
-Does not know: scores.
+Owns: how home-plus is described, and what is in its card (the text: home_plus_card.md). Does not know: scores, which
+member hears which label (home_plus_labels.py).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import edgeaudio
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.recognise.manifest import FILE_NAME, Combine, EntitySection, FuseSection, InputSection, Manifest
+from edgeaudio.recognise.manifest import FILE_NAME, EntitySection, FuseSection, InputSection, Manifest
 from edgeaudio.recognise.manifest_file import check_manifest, manifest_toml, read_manifest
 from edgeaudio.toml_reader import TomlError, loads
 from models.home.train.evaluate_ears import ESC10, tables
+from models.home.train.home_plus_labels import LABELS, Label
 from tools.training.command import exit_status
 from tools.training.event_trials import threshold
 from tools.training.label_entities import ENTITIES
@@ -38,49 +38,6 @@ CARD = "README.md"
 CARD_TEXT = Path(__file__).with_name("home_plus_card.md")
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
-    """One label: the member's label or group that it is by, and how both become one.
-
-    home, yamnet: Empty where that member has no say.
-    """
-
-    home: str = ""
-    yamnet: str = ""
-    combine: Combine = "mean_logit"
-    entity: EntitySection = field(default_factory=EntitySection)
-
-
-# In the order in which Home Assistant shows them: warnings, then people, animals, the house, the weather.
-# YAMNet knows no carbon-monoxide alarms, and of sirens and smoke alarms recorded ones, where home learnt the cadences:
-# a mean would drag down whichever hears (docs/experiments/home.md).
-LABELS: dict[str, Label] = {
-    "smoke_alarm": Label("smoke_alarm", "smoke_alarm", "max"),
-    "co_alarm": Label("co_alarm"),
-    "glass_break": Label(yamnet="glass_break", entity=EntitySection(icon="mdi:glass-fragile")),
-    "scream": Label(yamnet="scream", entity=EntitySection(icon="mdi:account-alert")),
-    "gunshot": Label(yamnet="gunshot", entity=EntitySection(icon="mdi:pistol")),
-    "siren": Label("siren", "emergency_siren", "max"),
-    "baby_cry": Label("baby_cry", "Baby cry, infant cry"),
-    "dog_bark": Label("dog_bark", "dog_bark"),
-    "cat_meow": Label(yamnet="cat_meow", entity=EntitySection(icon="mdi:cat")),
-    "doorbell_ring": Label(yamnet="doorbell_ring", entity=EntitySection(icon="mdi:doorbell")),
-    "door_knock": Label(yamnet="door_knock", entity=EntitySection(icon="mdi:door")),
-    "speech": Label("speech", "talking"),
-    "coughing": Label(yamnet="coughing", entity=EntitySection(icon="mdi:emoticon-sick-outline")),
-    "person_sneeze": Label("person_sneeze", "person_sneeze"),
-    "snore": Label(yamnet="snore", entity=EntitySection(icon="mdi:sleep")),
-    "vehicle_horn": Label(yamnet="vehicle_horn", entity=EntitySection(icon="mdi:bugle")),
-    "music_playing": Label(yamnet="music_playing", entity=EntitySection(icon="mdi:music")),
-    "running_water": Label(yamnet="running_water", entity=EntitySection(icon="mdi:water-pump")),
-    "rooster": Label("rooster", "rooster"),
-    "clock_tick": Label("clock_tick", "clock_tick"),
-    "fire_crackling": Label("fire_crackling", "fire_crackling"),
-    "chainsaw": Label("chainsaw", "Chainsaw"),
-    "helicopter": Label("helicopter", "Helicopter"),
-    "rain": Label("rain", "rainfall"),
-    "sea_waves": Label("sea_waves", "sea_waves"),
-}
 COMMAND = "python -m models.home.train.evaluate_ears runs/home --yamnet YAMNET --data ../shared/data --cache PACKAGES"
 NO_FIGURES = (
     "The thresholds are not calibrated yet: they are 0.5, and those of home for carbon-monoxide alarms, sirens and\n"
@@ -118,7 +75,7 @@ def changed(known: Mapping[str, Any], evaluation: Path) -> dict[str, Any]:
         if NAME not in table["models"]:
             raise EdgeaudioError(f"{evaluation}: has no {NAME}; give --yamnet to evaluate_ears")
         found, lines = (
-            table["models"][NAME]["operating point"]["thresholds"],
+            table["models"][NAME]["all kinds"]["thresholds"],
             tables(table["models"], table.get(ESC10, {})),
         )
     for label, on in found.items():
