@@ -49,7 +49,7 @@ from tools.training.whole_recordings import hear_whole, share_named
 SCENE_S = 30.0
 ESC10 = "esc10"
 CATALOGUE = Path(edgeaudio.__file__).with_name("catalogue")
-CLOSEST = {"co_alarm": "smoke_alarm"}
+CLOSEST = {"co_alarm": "smoke_alarm", "smoke_alarm": "smoke_alarm", "siren": "emergency_siren"}  # of YAMNet's groups
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

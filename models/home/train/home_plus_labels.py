@@ -1,4 +1,4 @@
-"""The labels of home-plus: which member hears which, and how both become one.
+"""The labels of home-plus: which member hears which.
 
 Owns: that table. Does not know: models, scores, thresholds.
 """
@@ -7,32 +7,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edgeaudio.recognise.manifest import Combine, EntitySection
+from edgeaudio.recognise.manifest import EntitySection
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One label: the member's label or group that it is by, and how both become one.
-
-    home, yamnet: Empty where that member has no say.
-    """
+    """One label: the members' labels or groups that it is by; empty where a member has no say."""
 
     home: str = ""
     yamnet: str = ""
-    combine: Combine = "mean_logit"
     entity: EntitySection = field(default_factory=EntitySection)
 
 
 # In the order in which Home Assistant shows them: warnings, then people, animals, the house, the weather.
-# YAMNet knows no carbon-monoxide alarms, and of sirens and smoke alarms recorded ones, where home learnt the cadences:
-# a mean would drag down whichever hears (docs/experiments/home.md).
+# Home learnt the cadences of alarms and sirens, YAMNet recordings of them: each has labels of its own for what it
+# knows. A mean would drag down whichever hears, and the higher of both rings falsely with either
+# (docs/experiments/home.md).
 LABELS: dict[str, Label] = {
-    "smoke_alarm": Label("smoke_alarm", "smoke_alarm", "max"),
+    "smoke_alarm": Label("smoke_alarm"),
     "co_alarm": Label("co_alarm"),
+    "fire_alarm": Label(yamnet="smoke_alarm", entity=EntitySection(device_class="smoke")),
     "glass_break": Label(yamnet="glass_break", entity=EntitySection(icon="mdi:glass-fragile")),
     "scream": Label(yamnet="scream", entity=EntitySection(icon="mdi:account-alert")),
     "gunshot": Label(yamnet="gunshot", entity=EntitySection(icon="mdi:pistol")),
-    "siren": Label("siren", "emergency_siren", "max"),
+    "siren": Label("siren"),
+    "emergency_siren": Label(yamnet="emergency_siren", entity=EntitySection(icon="mdi:ambulance")),
     "baby_cry": Label("baby_cry", "Baby cry, infant cry"),
     "dog_bark": Label("dog_bark", "dog_bark"),
     "cat_meow": Label(yamnet="cat_meow", entity=EntitySection(icon="mdi:cat")),

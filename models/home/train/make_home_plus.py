@@ -104,11 +104,6 @@ def manifest_of(thresholds: Mapping[str, float]) -> Manifest:
         training_data=(*home.training_data, *yamnet.training_data),
         detector=home.detector,
         thresholds={label: threshold(thresholds[label]) for label in LABELS},
-        combine_labels={
-            label: about.combine
-            for label, about in LABELS.items()
-            if about.combine != "mean_logit" and about.home and about.yamnet
-        },
         fuse=(
             FuseSection("home", home.sha256, by_home),
             # a bark is over in YAMNet's clips while home's still hold it
@@ -134,8 +129,7 @@ def _by(about: Label) -> str:
         return "home"
     if not about.home:
         return f"YAMNet (`{about.yamnet}`)"
-    kind = "mean of the logits" if about.combine == "mean_logit" else "the higher score"
-    return f"home and YAMNet (`{about.yamnet}`): {kind}"
+    return f"home and YAMNet (`{about.yamnet}`): mean of the logits"
 
 
 def _read(file: Path) -> dict[str, Any]:
