@@ -319,6 +319,14 @@ def test_a_fused_model_brings_what_it_is_made_of_and_keeps_the_home_of_its_makin
     manifest.write_text(manifest.read_text() + "\n[thresholds.first]\non = 0.9\noff = 0.4\n")
     assert run("add", "both")[1] == [f"{name}: is in {models / name} already" for name in ("thirds", "both")]
     assert len(made_of_thirds.asked) == 1
+    # a member of its folder that is gone, or another file, is not what was added
+    copy = models / "both" / "home" / "model.tflite"
+    content = copy.read_bytes()
+    copy.write_bytes(CONTENT)
+    assert "is there already, with something else in it; " in run("add", "both")[2][0]
+    copy.unlink()
+    assert "is there already, with something else in it; " in run("add", "both")[2][0]
+    copy.write_bytes(content)
     # one of other members is another model
     manifest.write_text(manifest.read_text().replace(SHA256, "1" * 64))
     assert "is there already, with something else in it; " in run("add", "both")[2][0]
@@ -355,7 +363,7 @@ def test_a_name_that_is_taken_is_left_as_it_is(run, models, offered):
     (models / "thirds" / "mine").touch()
     code, _, err = run("add", "thirds")
     assert code == 2
-    assert err[0].startswith(f"edgeaudio: {models / 'thirds'}: is there already, with something else in it; ")
+    assert err == [f"edgeaudio: {models / 'thirds'}: is there already, and no model; move it away first"]
     assert left(models) == ["thirds", "thirds/mine"]
 
 
@@ -570,11 +578,14 @@ def test_a_file_of_any_package_is_added(run, models, index):
         (["ftp://h/x.tflite"], "ftp://h/x.tflite: only https:// is fetched"),
         (["https://h/a b.tflite"], "that address has a space; "),
         (["nosuch"], "nosuch: is none of the catalogue (alexa, "),
+        (["home"], "home: is bundled with edgeaudio: there is nothing to add"),
+        ([OTHER, "--name", "x" * 65], "is not made of at most 64 of a-z, 0-9 and single hyphens"),
+        (["http://192.0.2.1/x.tflite", "--sha256", "00"], "--sha256 00: is not 64 hexadecimal digits"),
         (["yamnet", "--list"], "model add: say one of a model, --list and --remove NAME"),
         ([], "model add: say one of a model, --list and --remove NAME"),
         (["yamnet", "--name", "x"], "--name and --sha256 are for files that are not in the catalogue"),
         ([OTHER, "--from", "x"], "--from is for models of the catalogue"),
-        ([OTHER, "--name", "../x"], "--name ../x: is not made of a-z, 0-9 and single hyphens"),
+        ([OTHER, "--name", "../x"], "--name ../x: is not made of at most 64 of a-z, 0-9 and single hyphens"),
         ([OTHER, "--name", "home"], "home: a model of edgeaudio has that name; say another with --name"),
         (["yamnet", "--from", "/nowhere/x"], "/nowhere/x: cannot be read: No such file or directory"),
         (["yamnet", "--from", "/proc"], "/proc: has no yamnet_audio_classifier_with_metadata.tflite"),
@@ -588,3 +599,24 @@ def test_what_makes_no_sense_is_one_line(run, models, what, said):
     assert said in err[0]
     assert "hunter2" not in err[0]
     assert not models.exists()
+
+
+def test_a_token_of_an_address_is_not_written_into_the_card(run, models, server):
+    server.answers["/tone.tflite?token=hunter2hunter2"] = server.answers["/tone.tflite"] = whole(OTHER.read_bytes())
+    code, _, err = run("add", server.url("/tone.tflite?token=hunter2hunter2"))
+    assert (code, err) == (0, [])
+    card = (models / "tone" / "README.md").read_text()
+    assert server.url("/tone.tflite?token=***") in card
+    assert "hunter2" not in card
+
+
+def test_what_stands_in_the_way_is_named_with_the_command_that_removes_it(run, models, offered, tmp_path):
+    other = tmp_path / "other models"
+    (other / "thirds").mkdir(parents=True)
+    said = run("add", "thirds", "--to", other)[2]
+    assert said == [f"edgeaudio: {other / 'thirds'}: is there already, and no model; move it away first"]
+    (other / "thirds" / "model.toml").write_text("")
+    (said,) = run("add", "thirds", "--to", other)[2]
+    assert said.endswith(f"`edgeaudio model add --remove thirds --to '{other}'` removes it")
+    assert run("add", "--remove", "thirds", "--to", other)[0] == 0
+    assert run("add", "thirds", "--to", other)[0] == 0

