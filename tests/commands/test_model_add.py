@@ -620,3 +620,15 @@ def test_what_stands_in_the_way_is_named_with_the_command_that_removes_it(run, m
     assert said.endswith(f"`edgeaudio model add --remove thirds --to '{other}'` removes it")
     assert run("add", "--remove", "thirds", "--to", other)[0] == 0
     assert run("add", "thirds", "--to", other)[0] == 0
+
+
+def test_an_odd_manifest_is_not_waited_for_and_a_copy_of_its_own_is_no_user(run, models, offered):
+    assert run("add", "thirds")[0] == 0
+    for name in ("odd", "own"):
+        (models / name).mkdir()
+    os.mkfifo(models / "odd" / "model.toml")
+    (models / "own" / "thirds").mkdir()
+    (models / "own" / "model.toml").write_text("\ufefflicense = 'ISC'\n[[fuse]]\nmodel = 'thirds'\n")
+    lines = {line.split()[0]: line.split()[1:] for line in run("add", "--list")[1] if line.startswith(("odd", "own"))}
+    assert lines == {"odd": ["added", "-", "not", "stated"], "own": ["added", "-", "ISC"]}
+    assert run("add", "--remove", "thirds")[1] == [f"{models / 'thirds'}: removed"]

@@ -10,8 +10,10 @@ from edgeaudio.commands.model.catalogue import Entry, catalogue, download_bytes
 from edgeaudio.commands.model.staging import remove_model, writing_models
 from edgeaudio.console import columns
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.files import read_regular
 from edgeaudio.recognise.bundled_models import added_models, bundled_models
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME
+from edgeaudio.recognise.manifest_file import MAX_BYTES
 from edgeaudio.state_dir import models_dir
 from edgeaudio.terminal import print_out, width_of
 from edgeaudio.toml_reader import TomlError, loads
@@ -39,7 +41,7 @@ def remove(name: str, to: Path | None) -> int:
         if name in bundled_models():
             raise EdgeaudioError(f"{name}: is bundled with edgeaudio, and stays; without [models.{name}] it is not run")
         raise EdgeaudioError(f"{place}: has no model {name!r}; there {_are(sorted(added))}")
-    users = [other for other, folder in added.items() if name in _members(folder)]
+    users = [other for other, folder in added.items() if name in _members(folder) and not (folder / name).is_dir()]
     if users:
         raise EdgeaudioError(f"{name}: {', '.join(users)} is made of it; remove that first")
     members = [member for member in _members(added[name]) if member in added]
@@ -89,6 +91,7 @@ def _mb(n_bytes: int) -> str:
 
 def _table(folder: Path) -> dict[str, object]:
     try:
-        return loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+        text = read_regular(folder / FILE_NAME, MAX_BYTES).decode()  # a pipe would be waited for
+        return loads(text.removeprefix("\ufeff"))  # Windows' mark of UTF-8, as in read_manifest
     except (OSError, UnicodeDecodeError, TomlError):
         return {}
