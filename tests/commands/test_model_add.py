@@ -632,3 +632,14 @@ def test_an_odd_manifest_is_not_waited_for_and_a_copy_of_its_own_is_no_user(run,
     lines = {line.split()[0]: line.split()[1:] for line in run("add", "--list")[1] if line.startswith(("odd", "own"))}
     assert lines == {"odd": ["added", "-", "not", "stated"], "own": ["added", "-", "ISC"]}
     assert run("add", "--remove", "thirds")[1] == [f"{models / 'thirds'}: removed"]
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "kept"), [(429, "; try again later", True), (416, "; try again, from", False)]
+)
+def test_a_refusal_for_now_costs_nothing_that_came(run, models, offered, code, said, kept):
+    offered.answers["/thirds.tflite"] = cut(CONTENT, HALF)
+    run("add", "thirds")
+    offered.answers["/thirds.tflite"] = status(code)
+    assert said in run("add", "thirds")[2][0]
+    assert (models / ".downloads" / "thirds.part").exists() is kept

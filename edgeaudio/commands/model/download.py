@@ -33,6 +33,7 @@ from edgeaudio.version import __version__
 STALL_S = 30.0  # without a byte
 MOST_REDIRECTS = 5
 _PIECE_BYTES = 1 << 16
+_FOR_NOW = (http.HTTPStatus.REQUEST_TIMEOUT, http.HTTPStatus.TOO_MANY_REQUESTS)  # statuses that keep what came
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _STRONG_TAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _PEER = Peer("the server", "an authority of this system (or by SSL_CERT_FILE)", "the address", "")
@@ -134,8 +135,12 @@ def _faults(address: Url) -> Iterator[None]:
         yield
     except urllib.error.HTTPError as error:
         error.close()
-        lasting = error.code < http.HTTPStatus.INTERNAL_SERVER_ERROR
+        lasting = error.code < http.HTTPStatus.INTERNAL_SERVER_ERROR and error.code not in _FOR_NOW
         said = " ".join(str(error.reason).split())
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:  # what was kept is removed
+            said += "; try again, from the beginning"
+        elif not lasting:
+            said += "; try again later"
         raise (_UnusableError if lasting else DownloadError)(
             f"{address}: the server answers {error.code} {said}"
         ) from None
