@@ -6,6 +6,7 @@ Does not know: how thresholds are found (recognise/calibration.py), how sources 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -61,6 +62,7 @@ def calibrate(targets: Sequence[str], path: Path | None, options: Sequence[str],
     settings = load_settings(path, options)
     found = [find_source(target, settings) for target in targets]
     source = _source(settings, request.source, [name for _, name in found if name])
+    _check_once([config.address.path for config, _ in found])
     if request.out is not None:
         _check_out(request.out, [config.address.path for config, _ in found], overwrite=request.overwrite)
     bindings = bindings_of(settings, request.models, source)
@@ -85,6 +87,17 @@ def _source(settings: Settings, wanted: str | None, heard: Sequence[str]) -> str
     if wanted is None and len(set(heard)) > 1:
         raise EdgeaudioError("several sources have thresholds of their own: calibrate them one by one")
     return wanted or next(iter(heard), None)
+
+
+def _check_once(recordings: Sequence[Path | None]) -> None:
+    """Raise EdgeaudioError for a recording that is named twice: an hour would count as two."""
+    seen: set[str] = set()
+    for recording in recordings:
+        if recording is not None:
+            real = os.path.realpath(recording)
+            if real in seen:
+                raise EdgeaudioError(f"{recording}: is named twice, and would count twice; name each recording once")
+            seen.add(real)
 
 
 def _check_out(out: Path, recordings: Sequence[Path | None], *, overwrite: bool) -> None:

@@ -95,9 +95,21 @@ def test_the_recording_itself_is_not_written_over(calibrate, hour):
     assert hour.read_bytes() == before
 
 
+def test_a_recording_counts_once(calibrate, hour, tmp_path):
+    link = tmp_path / "link.wav"
+    link.symlink_to(hour)
+    status, _, errors = calibrate(hour, link)
+    assert (status, errors) == (
+        2,
+        f"edgeaudio: {link}: is named twice, and would count twice; name each recording once\n",
+    )
+
+
 def test_where_the_thresholds_do_that_is_said(calibrate, hour):
     higher = [f"--set=models.mine.thresholds.{label}.on=0.9" for label in ("first", "second", "third")]
-    _, text, _ = calibrate(*higher, "--source", "barn", hour, hour)
+    again = hour.with_name("again.wav")
+    again.write_bytes(hour.read_bytes())
+    _, text, _ = calibrate(*higher, "--source", "barn", hour, again)
     assert text.splitlines()[0].startswith("22 min of sound")
     assert "hour.wav 05:00.00" in text
     assert text.endswith("the thresholds do: nothing is proposed\n")
