@@ -113,13 +113,14 @@ class SiteSound:
 
     def feed(self, scores: Scores, reached: Mapping[str, float], events: Sequence[Event]) -> None:
         """Take one clip: what its scores reached, by label (`Detector.reached`), and the events that it ended."""
+        # a first clip is that much sound; of each other one only a period is new
+        self.heard_s += self._period_s if self._began else max(self._period_s, scores.duration_s)
         began = self._began = self._began or scores.at
         at_s = (scores.at - began).total_seconds()
         key = self._recording, int(at_s // _MINUTE_S)
         if key not in self._minutes:
             self._minutes[key] = _Minute(len(self._labels))
         self._minutes[key].feed(np.array([reached[label] for label in self._labels], np.float32), at_s)
-        self.heard_s += self._period_s
         self.take_events(events)
 
     def take_events(self, events: Sequence[Event]) -> None:

@@ -34,6 +34,17 @@ def heard(highest, events=(), sound=None):
     return sound
 
 
+def test_ten_minutes_of_sound_are_heard_as_ten_minutes():
+    sound = SiteSound(["fan"], 0.5)
+    for _ in range(2):
+        sound.begin_recording()
+        for number in range(1193):  # clips of 4 s in 600 s
+            at = START + timedelta(seconds=0.5 * number)
+            scores = Scores("porch", "home", at, 0.5 * number, 4.0, -20.0, np.zeros(1, np.float32))
+            sound.feed(scores, {"fan": 0.0}, ())
+    assert sound.heard_s == 1200.0
+
+
 def proposed(sound, per_day=0.5, label="fan", chosen=CHOSEN, *, every=False, lower=False, warns=False):
     return sound.propose(label, chosen, per_day, every=every, lower=lower, warns=warns)
 
