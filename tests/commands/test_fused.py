@@ -60,9 +60,14 @@ def test_inspect_shows_what_is_combined(fused, capsys) -> None:
 
 
 def test_inspect_shows_what_is_combined_otherwise(tmp_path, capsys) -> None:
-    directory = fused_directory(tmp_path, [member(tmp_path, "one")], combine_labels={"second": "max"})
+    one, two = member(tmp_path, "one"), replace(member(tmp_path, "two", "waveform_int8"), window="clip")
+    directory = fused_directory(tmp_path, [one, two], combine_labels={"second": "max"})
     _, lines, _ = run("model", "inspect", directory, capsys=capsys)
-    assert "combine mean_logit second: max" in " ".join(" ".join(lines).split())
+    text = " ".join(" ".join(lines).split())
+    assert "combine mean_logit second: max" in text
+    window = "window clip: its highest score within the fused model's clip counts"
+    assert window not in text.partition("member two")[0]
+    assert window in text.partition("member two")[2]
 
 
 def test_verify_tries_each_member_and_the_labels_of_the_whole(fused, capsys) -> None:

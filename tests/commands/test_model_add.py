@@ -111,7 +111,7 @@ def test_a_model_is_listed_and_removed(run, models, offered, shelf):
     manifest = models / "pair" / "model.toml"
     manifest.write_text(f'{manifest.read_text()}\n[[fuse]]\nmodel = "thirds"\n')
     assert run("add", "--remove", "thirds")[2] == ["edgeaudio: thirds: pair is made of it; remove that first"]
-    for name, also in (("pair", ["It was made of thirds: added models stay until they are removed"]), ("thirds", [])):
+    for name, also in (("pair", ["thirds, of which it was made, stays until it is removed, too"]), ("thirds", [])):
         assert run("add", "--remove", name) == (0, [f"{models / name}: removed", *also], [])
     assert left(models) == []
     assert run("add", "--remove", "../catalogue")[2] == [
@@ -336,7 +336,7 @@ def test_a_fused_model_brings_what_it_is_made_of_and_keeps_the_home_of_its_makin
     assert run("add", "--remove", "thirds")[2] == ["edgeaudio: thirds: both is made of it; remove that first"]
     assert run("add", "--remove", "both")[1] == [
         f"{models / 'both'}: removed",
-        "It was made of thirds: added models stay until they are removed",
+        "thirds, of which it was made, stays until it is removed, too",
     ]
     assert left(models) == BOTH[-4:]
 

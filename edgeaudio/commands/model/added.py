@@ -39,7 +39,7 @@ def remove(name: str, to: Path | None) -> int:
     added = added_models(place)
     if name not in added:
         if name in bundled_models():
-            raise EdgeaudioError(f"{name}: is bundled with edgeaudio, and stays; without [models.{name}] it is not run")
+            raise EdgeaudioError(f"{name}: is bundled with edgeaudio, and stays; the settings say which models run")
         raise EdgeaudioError(f"{place}: has no model {name!r}; there {_are(sorted(added))}")
     users = [other for other, folder in added.items() if name in _members(folder) and not (folder / name).is_dir()]
     if users:
@@ -48,8 +48,8 @@ def remove(name: str, to: Path | None) -> int:
     with writing_models(place):
         remove_model(added[name])
     print_out(f"{added[name]}: removed")
-    if members:
-        print_out(f"It was made of {', '.join(members)}: added models stay until they are removed")
+    for member in members:
+        print_out(f"{member}, of which it was made, stays until it is removed, too")
     return 0
 
 

@@ -276,6 +276,8 @@ def _member_rows(model: FusedModel) -> list[list[str]]:
             [f"member {section.model}", f"{own.name} {own.version}, license {own.license or 'not stated'}"],
             ["", f"{member.path}, sha256 {own.sha256}"],
         ]
+        if section.window == "clip":
+            rows.append(["", "window clip: its highest score within the fused model's clip counts"])
         for label, theirs in section.labels.items():
             weight = f", weight {section.weights[label]:g}" if label in section.weights else ""
             rows.append(["", f"{label}: {theirs}{weight}"])
