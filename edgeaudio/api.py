@@ -64,7 +64,7 @@ def listen(  # noqa: PLR0913 (independent keywords)
     source: a path, a URL, `"microphone"`, a NumPy array or array.array, or an iterable of pieces: arrays, Blocks, or
         bytes, 16-bit little-endian PCM in pieces of any length. Arrays are int16, or floats from -1 to 1, `(n,)` or
         `(n, channels)`.
-    models: the name of a bundled model, a model directory or a loaded model, or several of them.
+    models: the name of a bundled or added model, a model directory or a loaded model, or several of them.
     period_ms: from one clip's beginning to the next one's; None: 1024, or less for a model whose clips are shorter, so
         that clips cover all of the sound. A stateful model has steps of its own, and takes no other period.
     gate_dbfs: clips with a lower RMS level are silence, and the model does not run.

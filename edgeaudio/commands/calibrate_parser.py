@@ -42,7 +42,7 @@ def add_calibrate(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="a model directory, or the name of a bundled model; may be repeated (default: those of the settings)",
+        help="a model directory, or a bundled or added model's name; may be repeated (default: those of the settings)",
     )
     calibrate.add_argument(
         "--false-alarms",

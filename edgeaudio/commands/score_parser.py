@@ -27,7 +27,7 @@ def add_score(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="a model directory, or the name of a bundled model; may be repeated (default: those of the settings)",
+        help="a model directory, or a bundled or added model's name; may be repeated (default: those of the settings)",
     )
     score.add_argument(
         "--top", type=whole(1, 10_000), default=3, metavar="K", help="how many labels a clip (default: 3)"

@@ -134,7 +134,7 @@ def _add_hearing(command: Parser) -> None:
         "--model",
         default="home",
         metavar="DIR",
-        help="a model directory, or the name of a bundled model (default: home)",
+        help="a model directory, or the name of a bundled or added model (default: home)",
     )
     command.add_argument(
         "--scores",
