@@ -75,6 +75,11 @@ def calibrate(targets: Sequence[str], path: Path | None, options: Sequence[str],
             f"{_duration(listener.heard_s)} of sound say nothing of a day: record {LEAST_S / 60:g} minutes at least, "
             "better an hour or a night"
         )
+    if all(sound.all_gated for sound in listener.sounds):
+        raise EdgeaudioError(
+            f"all {_duration(listener.heard_s)} are under the gate of {gate_dbfs:g} dBFS (gate_dbfs), where no model "
+            "runs: see with `edgeaudio probe` whether the microphone hears anything"
+        )
     _Report(listener, targets, request, source).print()
     return listener.troubles.status()
 

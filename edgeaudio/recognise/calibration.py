@@ -99,6 +99,7 @@ class SiteSound:
     def __init__(self, labels: Sequence[str], period_s: float) -> None:
         """`labels`: those that are reported; `period_s`: from one clip to the next."""
         self.heard_s = 0.0
+        self.all_gated = True  # no clip was above the gate
         self._period_s = period_s
         self._labels = {label: index for index, label in enumerate(labels)}
         self._minutes: dict[tuple[int, int], _Minute] = {}  # by recording, and minute in it
@@ -115,6 +116,7 @@ class SiteSound:
         """Take one clip: what its scores reached, by label (`Detector.reached`), and the events that it ended."""
         # a first clip is that much sound; of each other one only a period is new
         self.heard_s += self._period_s if self._began else max(self._period_s, scores.duration_s)
+        self.all_gated = self.all_gated and scores.values is None
         began = self._began = self._began or scores.at
         at_s = (scores.at - began).total_seconds()
         key = self._recording, int(at_s // _MINUTE_S)

@@ -137,6 +137,13 @@ def test_what_cannot_be_done_is_one_line(calibrate, tmp_path, monkeypatch, argum
     assert errors.count("\n") == 1
 
 
+def test_sound_under_the_gate_gives_no_thresholds(calibrate, tmp_path):
+    write_wave(tmp_path / "muted.wav", np.zeros(660 * RATE), RATE)
+    status, text, errors = calibrate(tmp_path / "muted.wav")
+    assert (status, text) == (2, "")
+    assert errors.startswith("edgeaudio: all 11 min are under the gate of -60 dBFS (gate_dbfs), where no model runs: ")
+
+
 def test_settings_that_cannot_be_written_are_printed(calibrate, tmp_path):
     out = tmp_path / "file" / "porch.toml"
     (tmp_path / "file").touch()
