@@ -583,7 +583,7 @@ def test_a_file_of_any_package_is_added(run, models, index):
         (["http://192.0.2.1/x.tflite", "--sha256", "00"], "--sha256 00: is not 64 hexadecimal digits"),
         (["yamnet", "--list"], "model add: say one of a model, --list and --remove NAME"),
         ([], "model add: say one of a model, --list and --remove NAME"),
-        (["http://192.0.2.1/x.tflite", "--sha256", "0" * 63], f"--sha256 {'0' * 63}: is no SHA-256"),
+        (["http://192.0.2.1/x.tflite", "--sha256", "0" * 63], f"--sha256 {'0' * 63}: is not 64 hexadecimal digits"),
         (["yamnet", "--name", "x"], "--name and --sha256 are for files that are not in the catalogue"),
         ([OTHER, "--from", "x"], "--from is for models of the catalogue"),
         ([OTHER, "--name", "../x"], "--name ../x: is not made of at most 64 of a-z, 0-9 and single hyphens"),

@@ -71,8 +71,6 @@ def add(wishes: Wishes) -> int:
         return 0
     if wishes.offline is not None:
         raise EdgeaudioError("--from is for models of the catalogue; a file of yours is named in place of a model")
-    if wishes.sha256 and not _SHA256.fullmatch(wishes.sha256):
-        raise EdgeaudioError(f"--sha256 {wishes.sha256}: is no SHA-256, which has 64 digits of 0-9 and a-f")
     name, fetch = _other(wishes, sorted(entries))
     if not _NAME.fullmatch(name):
         raise EdgeaudioError(f"--name {name}: is not made of at most 64 of a-z, 0-9 and single hyphens")
