@@ -9,11 +9,11 @@ from typing import cast
 import pytest
 
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.recognise.manifest import FILE_NAME
+from edgeaudio.recognise.manifest import FILE_NAME, DetectorSection
 from edgeaudio.recognise.manifest_file import read_manifest
 from edgeaudio.recognise.model import Model
 from models.home.train import make_home_plus
-from models.home.train.evaluate_ears import CLOSEST, columns_of, of_fused
+from models.home.train.evaluate_ears import CLOSEST, as_shipped, columns_of, of_fused
 from models.home.train.home_plus_labels import LABELS
 from models.home.train.make_home_plus import CARD, CATALOGUE, CHOSEN, NAME, make
 
@@ -60,6 +60,13 @@ def test_yamnet_is_judged_by_what_it_says_in_home_plus():
     (_, fused) = HOME_PLUS.fuse
     named = {label: YAMNET.reported[column] for label, (column,) in zip(LABELS, columns_of(YAMNET), strict=True)}
     assert named == {**fused.labels, **CLOSEST}
+
+
+def test_a_fold_s_model_is_judged_with_the_detector_and_the_thresholds_that_ship():
+    bare = replace(HOME, thresholds={}, detector=DetectorSection())
+    assert as_shipped(bare) == HOME
+    other = replace(bare, labels=("rain",))
+    assert as_shipped(other) == other
 
 
 def test_it_is_judged_on_the_clips_of_home_and_of_no_other_model():

@@ -11,6 +11,7 @@ that nothing was trained on.
 from __future__ import annotations
 
 import csv
+import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -66,10 +67,12 @@ def write_events(data: Path, packages: Mapping[str, Path], out: Path, seed: int,
                 write_wav(file, 0.5 * sound / np.float32(np.abs(sound).max()), SAMPLE_RATE)
             rows.append((file, label, FOLDS[number % len(FOLDS)]))
     listed = out / ("unseen.csv" if unseen else "events.csv")
-    with listed.open("w", newline="") as lines:
+    unfinished = listed.with_suffix(f".{os.getpid()}")  # another evaluation may read the list
+    with unfinished.open("w", newline="") as lines:
         writer = csv.writer(lines, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows((path.resolve(), label, fold) for path, label, fold in rows)
+    unfinished.replace(listed)
     return listed
 
 
