@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from edgeaudio.recognise.manifest import FuseSection, Manifest
 
 MAX_MEMBERS = 8
+MAX_WEIGHT = 1000
 
 Problem = tuple[bool, str, str]  # whether it is one, the key, what to say
 
@@ -57,5 +58,6 @@ def _member_problems(manifest: Manifest, section: FuseSection) -> Iterator[Probl
         key = f"weights.{label}"
         yield label not in section.labels, key, "is not one of the member's [fuse.labels]"
         yield not weight > 0, key, f"{weight:g} is not above 0"
+        yield weight > MAX_WEIGHT, key, f"{weight:g} is over {MAX_WEIGHT}"
         kind = manifest.combine_of(label)
         yield kind not in {"mean_logit", "mean"}, key, f'does not go with combine = "{kind}"'

@@ -105,6 +105,7 @@ def test_a_manifest_is_written_as_it_was_read():
         ("fuse/1/labels/third", "x", "fuse[1].labels.third: is not one of the labels"),
         ("fuse/1/weights/first", 1, "fuse[1].weights.first: is not one of the member's [fuse.labels]"),
         ("fuse/0/weights/first", 0, "fuse[0].weights.first: 0 is not above 0"),
+        ("fuse/0/weights/first", 1e308, "fuse[0].weights.first: 1e+308 is over 1000"),
         ("fuse/0/weights/first", -1.5, "fuse[0].weights.first: -1.5 is not above 0"),
         ("fuse/0/weights/first", float("nan"), "fuse[0].weights.first: nan is not a finite number"),
         ("fuse/1/model", "one", "fuse[1].model: 'one' is a member already: one model has one say"),
