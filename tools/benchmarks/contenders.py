@@ -283,11 +283,12 @@ def _agent(url: str, n_streams: int, *, source_settings: str) -> Iterator[AgentP
 
 @contextmanager
 def agent_process(
-    settings: str, program: Sequence[str], n_streams: int, *, piped: bool = False
+    settings: str, program: Sequence[str], n_streams: int, *, piped: bool = False, topics: Sequence[str] = TOPICS
 ) -> Iterator[AgentProcess]:
     """Run a Python program with the path of an agent's settings as its last argument, with a broker of its own.
 
     `settings`: TOML tables besides the device's and the broker's. `piped`: its standard input and output are pipes.
+    `topics`: what the listener hears.
     """
     # the runtime directory and the log are in memory, as systemd has them
     shared_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 (not predictable: a new directory)
@@ -296,7 +297,7 @@ def agent_process(
         memory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeaudio-bench-", dir=shared_memory)))
         broker = MosquittoFactory(folder)().start()
         stack.callback(broker.stop)
-        listener = stack.enter_context(Listener(broker.port, *TOPICS))
+        listener = stack.enter_context(Listener(broker.port, *topics))
         config = folder / "edgeaudio.toml"
         head = f'device = "bench"\nstate_dir = "{folder / "state"}"\n[mqtt]\nurl = "mqtt://127.0.0.1:{broker.port}"\n'
         config.write_text(head + settings)
