@@ -186,7 +186,9 @@ class Event:
     # position of `at` in the source's Blocks: epoch, and seconds since it began; None: unknown, as for a stored event
     epoch: int | None = None
     offset_s: float | None = None
-    threshold: float | None = None  # score at which it began; None: unknown, as for a stored event
+    # in force when it began: score from which it began, and under which it ends; None: unknown, as for a stored event
+    threshold: float | None = None
+    off_threshold: float | None = None
     # of a fused model: the names and scores of members that have the label, in the clip of `score`
     members: tuple[tuple[str, float], ...] = ()
 

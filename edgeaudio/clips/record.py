@@ -105,6 +105,7 @@ class ClipRecord(_Part):
     model: Text
     model_sha256: Sha256 | None
     threshold: Score | None  # from which the event began
+    off_threshold: Score | None = None  # under which it ends, as it was then; None also in older records
     begin: Time  # of the clip's first sample
     onset: Time
     end: Time | None  # of the event; None: it went on after the clip

@@ -333,6 +333,7 @@ class Detector:
             epoch=scores.epoch,
             offset_s=run.began.offset_s,
             threshold=label.threshold.on,
+            off_threshold=label.threshold.off,
             members=label.peak_members,
         )
         return label.event

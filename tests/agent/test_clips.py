@@ -47,7 +47,7 @@ def test_an_agent_writes_clips_of_a_recording(
     assert (record.id, record.device, record.source, record.label) == (onset["id"], "testbox", "porch", LABEL)
     assert abs(record.score - offset["score"]) < 1e-3  # rounded on the wire
     assert record.model_sha256 is not None
-    assert record.threshold == 0.65
+    assert (record.threshold, record.off_threshold) == (0.65, 0.6)
     found, _ = decoded(clip.sound)
     sound, _ = decoded(tape)
     assert np.array_equal(found, sound[record.origin.first :][: len(found)])

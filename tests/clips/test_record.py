@@ -21,6 +21,7 @@ CLIP = {
     "model": "home",
     "model_sha256": "0" * 64,
     "threshold": 0.5,
+    "off_threshold": 0.3,
     "begin": "2026-11-30T10:18:57.123Z",
     "onset": "2026-11-30T10:19:00.123Z",
     "end": None,
@@ -57,6 +58,11 @@ def test_a_record_is_read_as_it_was_written():
     record = read_record(json.dumps(CLIP).encode())
     assert json.loads(record.to_json()) == CLIP
     assert record.files == (f"{STEM}.opus", f"{STEM}.webp")
+
+
+def test_a_record_of_before_the_off_threshold_was_in_it_is_read():
+    older = {name: value for name, value in CLIP.items() if name != "off_threshold"}
+    assert read_record(json.dumps(older).encode()).off_threshold is None
 
 
 def test_what_a_later_version_adds_is_ignored():

@@ -193,7 +193,8 @@ def test_all_that_is_known_is_shown_in_words(clips, folder) -> None:
         "id 5f3a-1",
         "when 2026-11-30 11:19:00.000 CET (2026-11-30T10:19:00.000Z)",
         "source porch of garden",
-        "score 0.900 at its highest; an event begins at 0.5\nof which 0.950 by home\n0.800 by yamnet\nmodel",
+        "score 0.900 at its highest; an event begins at 0.5 and ends under 0.25\n",
+        "under 0.25\nof which 0.950 by home\n0.800 by yamnet\nmodel",
         f"model home, sha256 {'0' * 64}",
         "event begins at 3.000 s of the file (sample 48000), ends at 5.000 s (sample 80000), 2.000 s",
         "before 1.25 s of 3 s asked for: the clip has less than was asked for",
@@ -216,6 +217,12 @@ def test_an_event_that_goes_on_after_its_clip_is_said(clips, folder) -> None:
     text = "\n".join(" ".join(line.split()) for line in lines)
     assert "event begins at 3.000 s of the file (sample 48000) and goes on after it" in text
     assert "score 0.900 at its highest\n" in text
+
+
+def test_the_record_of_an_older_edgeaudio_has_no_off_threshold(clips, folder) -> None:
+    changed(put_clip(folder, "a", AT), off_threshold=None)
+    _, lines, _ = clips("show", "a")
+    assert any(line.endswith(" 0.900 at its highest; an event begins at 0.5") for line in lines)
 
 
 @pytest.mark.parametrize(

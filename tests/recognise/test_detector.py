@@ -292,6 +292,6 @@ def test_no_event_is_reported_later_than_the_delays_say(scores, votes, mean_of, 
     for number, score in enumerate(scores):
         for event in chosen.feed(scores_of(number, score)):
             assert number * PERIOD_S + CLIP_S - event.offset_s <= limits_s[event.kind] + 1e-9
-            assert event.threshold == 0.5
+            assert (event.threshold, event.off_threshold) == (0.5, 0.3)
     for event in chosen.end():
         assert (len(scores) - 1) * PERIOD_S + CLIP_S - event.offset_s <= limits_s["offset"] + 1e-9

@@ -34,6 +34,7 @@ def put_clip(
         model="home",
         model_sha256="0" * 64,
         threshold=0.5,
+        off_threshold=0.25,
         begin=onset - timedelta(seconds=3),
         onset=onset,
         end=onset + timedelta(seconds=2),

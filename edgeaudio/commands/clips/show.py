@@ -28,14 +28,15 @@ def show(folder: Path, clip_id: str, *, as_json: bool) -> int:
 
 def _rows(clip: Clip) -> list[list[str]]:
     record, sound, origin = clip.record, clip.record.sound, clip.record.origin
-    began = "" if record.threshold is None else f"; an event begins at {record.threshold:g}"
+    ends = "" if record.off_threshold is None else f" and ends under {record.off_threshold:g}"
+    limits = "" if record.threshold is None else f"; an event begins at {record.threshold:g}{ends}"
     bitwise = f"{sound.sample_rate} Hz, {sound.channels} channel{'s' if sound.channels > 1 else ''}"
     return [
         ["id", record.id],
         ["when", f"{local_text(record.onset, 'milliseconds')} ({timestamp(record.onset)})"],
         ["source", f"{record.source} of {record.device}"],
         ["label", record.label],
-        ["score", f"{record.score:.3f} at its highest{began}"],
+        ["score", f"{record.score:.3f} at its highest{limits}"],
         *_members(record),
         ["model", f"{record.model}, sha256 {record.model_sha256 or 'not known'}"],
         ["event", _event(record)],

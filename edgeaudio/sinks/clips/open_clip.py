@@ -246,6 +246,7 @@ class OpenClip:
             model=onset.model[:MAX_TEXT],
             model_sha256=None if info is None else info.sha256,
             threshold=onset.threshold,
+            off_threshold=onset.off_threshold,
             begin=self._at(-self._before_s),
             onset=onset.at,
             end=end,
