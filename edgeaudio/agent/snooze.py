@@ -45,6 +45,7 @@ class Snooze:
             return None
         if not left_s <= noted_s + _STEP_S:  # the clock is behind
             left_s = noted_s - NOTE_S
+        left_s = min(left_s, noted_s)  # never longer than it was, by a clock that is behind a little
         return cls(until, now_s + left_s, left_s, restored=True) if left_s > 0 else None
 
     def stored(self) -> str:

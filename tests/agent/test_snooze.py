@@ -68,6 +68,8 @@ def test_what_is_left_is_noted_and_counts_where_the_clock_is_behind_after_the_re
     assert snooze.followed(later(NOTE_S - 1), NOTE_S - 1) is snooze
     noted = snooze.followed(later(NOTE_S), NOTE_S)
     assert noted.noted_s == LENGTH_S - NOTE_S
+    # a clock that is behind by less than a step
+    assert restored(snooze, later(-0.5), 0.0).until_s == LENGTH_S
     # what may have passed since the last note has passed
     assert restored(snooze, later(-1e9), 0.0).until_s == LENGTH_S - NOTE_S
     assert restored(noted, later(-1e9), 0.0).until_s == LENGTH_S - 2 * NOTE_S

@@ -51,6 +51,8 @@ class NarrowLine:
                     if not (data := far.recv(65536)):
                         break
                     near.sendall(data)
+        # a killed broker resets its connections: the near end has to hear of that, too
+        with suppress(OSError):
             near.shutdown(socket.SHUT_RDWR)
 
     def _drain(self) -> None:
