@@ -1,5 +1,6 @@
 """The tool that measures what sinks cost, as far as it can be wrong without agents."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from edgeaudio.settings.load import load_settings
 from tools.maintenance.sinks_cost import Cost, Way, settings_of, table, ways
 
 WAYS = ways("wyoming://127.0.0.1:10300")
+PAGE = (Path(__file__).parents[1] / "docs" / "performance.md").read_text()
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
@@ -34,3 +36,8 @@ def test_the_table_has_what_is_more_than_the_first():
         "| off | 16.0 |  | 106.0 |  | 107.0 | 9 |",
         "| on | 20.0 | +4.0 | 105.5 | -0.5 | 110.3 |  |",
     ]
+
+
+def test_the_page_has_the_agents_that_are_measured():
+    section = PAGE.partition("\n## What each sink costs\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| (.+?) \| [0-9]", section, re.MULTILINE) == [way.name for way in WAYS]
