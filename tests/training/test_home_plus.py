@@ -13,9 +13,9 @@ from edgeaudio.recognise.manifest import FILE_NAME, DetectorSection
 from edgeaudio.recognise.manifest_file import read_manifest
 from edgeaudio.recognise.model import Model
 from models.home.train import make_home_plus
-from models.home.train.evaluate_ears import CLOSEST, as_shipped, columns_of, of_fused
+from models.home.train.evaluate_ears import CATALOGUE, CLOSEST, as_shipped, columns_of, of_fused
 from models.home.train.home_plus_labels import LABELS
-from models.home.train.make_home_plus import CARD, CATALOGUE, CHOSEN, NAME, make
+from models.home.train.make_home_plus import CARD, CHOSEN, NAME, make
 
 ROOT = Path(__file__).parents[2]
 HOME = read_manifest(ROOT / "models" / "home" / FILE_NAME)

@@ -7,6 +7,7 @@ these, the mean of YAMNet's "Baby cry, infant cry" over the clips is 0.3 or more
 from __future__ import annotations
 
 FOLDER = "baby_cry_phone"
+LABEL = "baby_cry"
 PHONE = 36  # characters of a name
 
 # One a phone, the surest of it.

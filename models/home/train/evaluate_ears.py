@@ -3,9 +3,9 @@
     python -m models.home.train.evaluate_ears runs/home --yamnet DIR --data ../shared/data --cache ~/.cache/house
 
 MODEL is the folder of a training (each fold's model hears the sounds and the kinds of background of its own fold, on
-which it was not trained) or a model directory; with
-`--unseen`, ESC-10 is left out, on which models/home as shipped was trained. 160 sounds at three SNRs make 480 scenes of
-30 s; each kind of background is heard alone, too. Scores are kept in `--work`: combinations cost seconds.
+which it was not trained) or a model directory; with `--unseen`, ESC-10 is left out, on which models/home as shipped was
+trained. 160 sounds at three SNRs make 480 scenes of 30 s; each kind of background is heard alone, too. Scores are kept
+in `--work`: combinations cost seconds.
 
 Owns: the order of the steps.
 Does not know: which sounds (`house_events.py`, `house_backgrounds.py`), how scenes are made, scored and judged.
@@ -46,7 +46,7 @@ from tools.training.runs import fold_directories, load_folds
 from tools.training.score_mixes import Heard, fused, renamed
 from tools.training.whole_recordings import hear_whole, share_named
 
-HOME = Path(__file__).resolve().parents[1] / FILE_NAME
+HOME = Path(__file__).resolve().parents[1]
 SCENE_S = 30.0
 ESC10 = "esc10"
 CATALOGUE = Path(edgeaudio.__file__).with_name("catalogue")
@@ -125,7 +125,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def as_shipped(manifest: Manifest) -> Manifest:
     """Return the manifest of a fold's model with the detector and the thresholds of models/home: it has none itself."""
-    shipped = read_manifest(HOME)
+    shipped = read_manifest(HOME / FILE_NAME)
     if shipped.labels != manifest.labels:
         return manifest
     return replace(manifest, detector=shipped.detector, thresholds=shipped.thresholds)

@@ -72,7 +72,6 @@ TEXTURES_PER_LABEL = 12  # to every two recordings, one that is made up; with mo
 STRUNG_DIGITS = 250
 READ_ALOUD = 350
 
-BABY = "baby_cry"
 OTHER = "other"
 # These may be sped up, too; what else is made up is told, or told apart, by its rhythm.
 MOVABLE = {"digits", *TEXTURES, *UNLABELLED}
@@ -144,7 +143,7 @@ def write_home_set(data: Path, out: Path, seed: int, *, share: float = 1.0, back
     rows += [Row(_made(piece, made, seed), piece.label, piece.fold, piece.fixed) for piece in shown]
     rows += [Row(path, "", ALWAYS_TRAINED, fixed=False) for paths in unlabelled.values() for path in paths]
     rows += [
-        Row(path, BABY, ALWAYS_TRAINED, fixed=False)
+        Row(path, donateacry.LABEL, ALWAYS_TRAINED, fixed=False)
         for path in collections[donateacry.FOLDER]
         if path.name in donateacry.TRAINED
     ]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeaudio.errors import EdgeaudioError
-from models.home.train.donateacry import FOLDER, JUDGED
+from models.home.train.donateacry import FOLDER, JUDGED, LABEL
 from models.home.train.house_sources import LANGUAGES, sources
 from tools.synth.alarm_sounds import LABELS as ALARMS
 from tools.synth.alarm_sounds import make_alarm
@@ -38,7 +38,6 @@ FOLDS = (1, 2, 3, 4)
 PER_FOLD = 3  # recordings of each label of ESC-10
 MADE = 10  # of each label without recordings in it
 ALARM_S = 10.0
-BABY = "baby_cry"
 
 
 def write_events(data: Path, packages: Mapping[str, Path], out: Path, seed: int, *, unseen: bool = False) -> Path:
@@ -54,7 +53,7 @@ def write_events(data: Path, packages: Mapping[str, Path], out: Path, seed: int,
         file = data / FOLDER / name
         if not file.is_file():
             raise EdgeaudioError(f"{file}: is missing; give --data")
-        rows.append((file, BABY, FOLDS[index % len(FOLDS)]))
+        rows.append((file, LABEL, FOLDS[index % len(FOLDS)]))
     strangers = sources(data, packages, "held_out")
     digits = sorted((data / "speech_digits").glob(f"*_{HELD_OUT_SPEAKER}_*.wav"))
     for label in (*ALARMS, SPEECH):
@@ -82,7 +81,7 @@ def _of_esc10(data: Path) -> Iterator[tuple[Path, str, int]]:
         for fold in FOLDS:
             of_fold = [path for path in paths if path.parent.name == label and path.name[0] == str(fold)]
             # evenly over the fold: neighbours are often of one original recording
-            count = PER_FOLD - 2 if label == BABY else PER_FOLD
+            count = PER_FOLD - 2 if label == LABEL else PER_FOLD
             picked = [of_fold[round((k + 0.5) * len(of_fold) / count - 0.5)] for k in range(count)]
             yield from ((path, label, fold) for path in picked)
 

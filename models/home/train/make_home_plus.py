@@ -18,12 +18,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import edgeaudio
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import FILE_NAME, EntitySection, FuseSection, InputSection, Manifest
 from edgeaudio.recognise.manifest_file import check_manifest, manifest_toml, read_manifest
 from edgeaudio.toml_reader import TomlError, loads
-from models.home.train.evaluate_ears import ESC10, tables
+from models.home.train.evaluate_ears import CATALOGUE, ESC10, HOME, tables
 from models.home.train.home_plus_labels import LABELS, Label
 from tools.training.command import exit_status
 from tools.training.event_trials import threshold
@@ -31,8 +30,6 @@ from tools.training.label_entities import ENTITIES
 
 NAME = "home-plus"
 VERSION = "1.0"
-HOME = Path(__file__).resolve().parents[1]
-CATALOGUE = Path(edgeaudio.__file__).with_name("catalogue")
 CHOSEN = Path(__file__).with_name("home_plus.json")
 CARD = "README.md"
 CARD_TEXT = Path(__file__).with_name("home_plus_card.md")
