@@ -1,18 +1,18 @@
 """Web servers for tests, plain and with TLS, and a TLS front for a plain server."""
 
+import asyncio
 import contextlib
 import functools
 import http.server
-import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from support.certificates import authority, names
-from support.serving import pump_both, serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +82,53 @@ def web_server(
 
 @contextlib.contextmanager
 def tls_front(port: int, context: ssl.SSLContext) -> Iterator[int]:
-    """A TLS server that hands everything to the plain server on `port`; yields its own port."""
+    """A TLS server that hands everything to the plain server on `port`; yields its own port.
 
-    def session(plain: socket.socket, _: threading.Event) -> None:
-        with contextlib.suppress(OSError):
-            plain.settimeout(5)
-            with (
-                context.wrap_socket(plain, server_side=True) as outside,
-                socket.create_connection(("127.0.0.1", port), 5) as inside,
-            ):
-                pump_both(outside, inside)
+    One thread reads and writes: two on one TLS connection break it now and then.
+    """
 
-    with serving(session) as front:
+    async def session(outside: asyncio.StreamReader, to_outside: asyncio.StreamWriter) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(to_outside.transport.abort)
+            with contextlib.suppress(OSError):
+                inside, to_inside = await asyncio.open_connection("127.0.0.1", port)
+                stack.callback(to_inside.transport.abort)
+                ways = [asyncio.create_task(_forward(outside, to_inside))]
+                ways.append(asyncio.create_task(_forward(inside, to_outside)))
+                for way in ways:
+                    stack.callback(way.cancel)
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                for writer in (to_inside, to_outside):  # what is on its way still arrives
+                    writer.close()
+                await asyncio.wait([asyncio.create_task(_closed(w)) for w in (to_inside, to_outside)], timeout=5)
+
+    started: Future[tuple[int, Callable[[], object]]] = Future()
+
+    async def serve() -> None:
+        ended = asyncio.Event()
+        server = await asyncio.start_server(session, "127.0.0.1", 0, ssl=context)
+        loop = asyncio.get_running_loop()
+        started.set_result((server.sockets[0].getsockname()[1], lambda: loop.call_soon_threadsafe(ended.set)))
+        await ended.wait()
+        server.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    front, end = started.result(10)
+    try:
         yield front
+    finally:
+        end()
+        thread.join()
+
+
+async def _forward(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
