@@ -92,16 +92,16 @@ dashboard: $(VENV)/.dashboard
 # coverage takes as long again as pure Python does: it is measured where it is held to something
 test: $(VENV)/.test
 ifeq ($(TESTS),)
-	$(BIN)/python -m pytest $(QUICK) $(SPREAD) --ignore tests/recognise
-	$(BIN)/python -m pytest tests/recognise $(QUICK) $(SPREAD) --cov --cov-report=
+	$(BIN)/python tests/run.py $(QUICK) $(SPREAD) --ignore=tests/recognise
+	$(BIN)/python tests/run.py tests/recognise $(QUICK) $(SPREAD) --cov --cov-report=
 	@report=$$($(BIN)/coverage report --include='edgeaudio/recognise/*' --fail-under=100 --skip-covered) \
 	  || { echo "$$report"; exit 2; }
 else
-	$(BIN)/python -m pytest $(TESTS) $(QUICK) $(SPREAD)
+	$(BIN)/python tests/run.py $(TESTS) $(QUICK) $(SPREAD)
 endif
 
 test-slow: $(VENV)/.test
-	$(BIN)/python -m pytest $(TESTS) -m slow $(SPREAD)
+	$(BIN)/python tests/run.py $(TESTS) -m slow $(SPREAD)
 
 coverage: $(VENV)/.test
 	$(BIN)/python -m pytest $(TESTS) $(QUICK) $(SPREAD) --cov --cov-report=term-missing:skip-covered
