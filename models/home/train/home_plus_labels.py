@@ -12,10 +12,14 @@ from edgeaudio.recognise.manifest import EntitySection
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One label: the members' labels or groups that it is by; empty where a member has no say."""
+    """One label: the members' labels or groups that it is by; empty where a member has no say.
+
+    home_weight: Of home's logit, where that of YAMNet's is 1.
+    """
 
     home: str = ""
     yamnet: str = ""
+    home_weight: float = 1.0
     entity: EntitySection = field(default_factory=EntitySection)
 
 
@@ -39,7 +43,7 @@ LABELS: dict[str, Label] = {
     "door_knock": Label(yamnet="door_knock", entity=EntitySection(icon="mdi:door")),
     "speech": Label("speech", "talking"),
     "coughing": Label(yamnet="coughing", entity=EntitySection(icon="mdi:emoticon-sick-outline")),
-    "person_sneeze": Label("person_sneeze", "person_sneeze"),
+    "person_sneeze": Label("person_sneeze", "person_sneeze", home_weight=3.0),  # YAMNet hears few
     "snore": Label(yamnet="snore", entity=EntitySection(icon="mdi:sleep")),
     "vehicle_horn": Label(yamnet="vehicle_horn", entity=EntitySection(icon="mdi:bugle")),
     "music_playing": Label(yamnet="music_playing", entity=EntitySection(icon="mdi:music")),
