@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.recognise.feature_config import FeatureConfig
 from tools.training.dataset import N_FOLDS, folds_of, labels_of, read_dataset, source_of
+from tools.training.recordings import Recording
+from tools.training.training_data import TrainingData
 
 
 def touch(folder, *names):
@@ -67,6 +70,17 @@ def test_what_is_always_trained_on_is_no_fold(tmp_path):
     assert [(entry.fold, entry.fixed) for entry in entries] == [(2, False), (0, True), (0, False), (2, False)]
 
 
+def test_what_is_not_judged_is_left_out_with_its_fold_and_not_tested_on(tmp_path):
+    touch(tmp_path, "a.wav", "b.wav", "c.wav", "d.wav")
+    lines = ["file,label,fold,judged", "a.wav,dog,1,yes", "b.wav,dog,1,no", "c.wav,dog,2,", "d.wav,,1,yes"]
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    entries = read_dataset(tmp_path / "list.csv", [], seed=1)
+    recordings = [Recording(entry.path, "", np.zeros(9, np.float32)) for entry in entries]
+    data = TrainingData(entries, recordings, labels_of(entries), FeatureConfig("mfcc", 16_000, 512, 256, 40))
+    assert [(recording.path.name, recording.label) for recording in data.held_out(1)] == [("a.wav", "dog")]
+    assert [recording.path.name for recording in data.seen(1)] == ["c.wav"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -75,6 +89,7 @@ def test_what_is_always_trained_on_is_no_fold(tmp_path):
         ("file,label,fold\na.wav,dog,one\n", r"list\.csv:2: fold 'one' is not a whole number"),
         ("file,label,fold\n", "names no recording"),
         ("file,label,fold,fixed\na.wav,dog,1,maybe\n", r"list\.csv:2: fixed is 'maybe'; give yes or no"),
+        ("file,label,fold,judged\na.wav,dog,1,0\n", r"list\.csv:2: judged is '0'; give yes or no"),
     ],
 )
 def test_a_wrong_list_is_refused(tmp_path, text, words):

@@ -80,7 +80,7 @@ def contents(folder):
 
 def test_the_list_names_everything_with_its_label_and_fold(made_set):
     file, rows = made_set, rows_of(made_set)
-    assert list(rows[0]) == ["file", "label", "fold", "fixed"]
+    assert list(rows[0]) == ["file", "label", "fold", "fixed", "judged"]
     silent_alarms, others, negatives, elsewhere = 3, len(KINDS) + len(HOUSE_BEEPS) + 3, 6, 2 * 2
     assert Counter(row["label"] for row in rows) == {
         "rain": 3 + 1, "sea_waves": 1, "fire_crackling": 1, "helicopter": 1, "clock_tick": 1,
@@ -94,7 +94,9 @@ def test_the_list_names_everything_with_its_label_and_fold(made_set):
     assert {row["fold"] for row in rows if row not in recorded} == {str(ALWAYS_TRAINED)}
     # what is told by its rhythm is fixed, whether it is an alarm or resembles one; nothing else is
     for row in rows:
-        assert row["fixed"] == ("no" if is_movable(row) or not row["file"].startswith("made/") else "yes")
+        made = row["file"].startswith("made/")
+        assert row["fixed"] == ("yes" if made and not is_movable(row) else "no")
+        assert row["judged"] == ("no" if made else "yes")
 
 
 def test_a_kind_of_background_is_left_out_of_one_fold(espeak, data, tmp_path, monkeypatch):
@@ -106,10 +108,10 @@ def test_a_kind_of_background_is_left_out_of_one_fold(espeak, data, tmp_path, mo
     (tmp_path / "backgrounds" / "strangers" / "labels.txt").write_text("speech\nmusic\n")
     file = write_home_set(data, tmp_path / "out", 1, backgrounds=tmp_path / "backgrounds")
     rows = [row for row in rows_of(file) if Path(row["file"]).name.startswith("background_")]
-    found = {(Path(r["file"]).stem.split("-")[0], r["label"], r["fold"], r["fixed"]) for r in rows}
+    found = {(Path(r["file"]).stem.split("-")[0], r["label"], r["fold"], r["fixed"], r["judged"]) for r in rows}
     assert found == {
-        ("background_fans", "", "1", "no"), ("background_ships", "", "2", "no"),
-        ("background_strangers", "speech", "4", "no"), ("background_wind", "", "1", "no"),
+        ("background_fans", "", "1", "no", "no"), ("background_ships", "", "2", "no", "no"),
+        ("background_strangers", "speech", "4", "no", "no"), ("background_wind", "", "1", "no", "no"),
     }  # fmt: skip
     assert Counter(row["fold"] for row in rows) == {"1": 8, "2": 4, "4": 4}
     for row in rows:

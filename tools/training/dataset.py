@@ -21,7 +21,7 @@ N_FOLDS = 5
 ALWAYS_TRAINED = 0
 COLUMNS = ("file", "label", "fold")
 ADVICE = "give a folder of label/recording files, or a CSV"
-FIXED = {"yes": True, "no": False, "": False}
+ANSWERS = {"yes": True, "no": False}
 
 T = TypeVar("T")
 
@@ -33,18 +33,20 @@ class Entry:
     label: None for a negative: sound that carries none of the labels.
     fold: ALWAYS_TRAINED for a recording that is never left out, and never tested on.
     fixed: One clip long, and identified by its rhythm: it is neither sped up nor moved.
+    judged: False for one that is left out with its fold, and never tested on.
     """
 
     path: Path
     label: str | None
     fold: int
     fixed: bool = False
+    judged: bool = True
 
 
 def read_dataset(data: Path, negatives: Sequence[Path], seed: int) -> list[Entry]:
     """Return the entries of `data` (a folder of `label/recording`, or a CSV) and of negative folders.
 
-    A CSV has the columns file, label, fold and, where some recordings are, fixed (yes or no).
+    A CSV has the columns file, label, fold and, if need be, fixed and judged (yes or no).
 
     Folds are the CSV's, or the ones that all file names begin with (`3-17367-A.ogg`); otherwise N_FOLDS are made,
     the same share of every label in each, recordings of one source together.
@@ -106,10 +108,11 @@ def _row(file: Path, line: int, row: dict[str, str | None]) -> Entry:
     fold = row["fold"] or ""
     if not fold.isdigit():
         raise EdgeaudioError(f"{file}:{line}: fold {fold!r} is not a whole number")
-    fixed = row.get("fixed") or ""
-    if fixed not in FIXED:
-        raise EdgeaudioError(f"{file}:{line}: fixed is {fixed!r}; give yes or no")
-    return Entry(path, row["label"] or None, int(fold), FIXED[fixed])
+    fixed, judged = row.get("fixed") or "no", row.get("judged") or "yes"
+    for column, answer in (("fixed", fixed), ("judged", judged)):
+        if answer not in ANSWERS:
+            raise EdgeaudioError(f"{file}:{line}: {column} is {answer!r}; give yes or no")
+    return Entry(path, row["label"] or None, int(fold), ANSWERS[fixed], ANSWERS[judged])
 
 
 def _from_folder(folder: Path, seed: int) -> list[Entry]:

@@ -65,6 +65,6 @@ class TrainingData:
         return [r for e, r in zip(self.entries, self.recordings, strict=True) if e.fold != without_fold]
 
     def held_out(self, fold: int) -> list[Recording]:
-        """Return the test data: the labelled recordings of a fold."""
+        """Return the test data: the labelled recordings of a fold that are judged."""
         pairs = zip(self.entries, self.recordings, strict=True)
-        return [replace(r, label=e.label) for e, r in pairs if e.fold == fold and e.label is not None]
+        return [replace(r, label=e.label) for e, r in pairs if e.fold == fold and e.label is not None and e.judged]

@@ -3,14 +3,15 @@
     python -m models.home.train.home_recordings --data ../shared/data --out runs/home --seed 1
 
 Owns: which recordings the model is trained on, how many clips are synthesised, and the list (a CSV for `dataset.py`:
-file, label, fold, fixed). Does not know: how sounds are synthesised (`alarm_sounds.py`, `european_alarms.py`,
+file, label, fold, fixed, judged). Does not know: how sounds are synthesised (`alarm_sounds.py`, `european_alarms.py`,
 `other_sounds.py`, `house_beeps.py`, `texture_sounds.py`), speech (`home_speech.py`), or how a model is trained.
 
 A synthesised clip has almost no other sound in it: training mixes recordings with it, each with its own label.
 
 With `--backgrounds`, a folder whose sub-folders are kinds of background (as `tools.evaluate_model` takes them, made of
 other recordings than those that a model is judged on), each kind gives clips too. A kind belongs to a fold: the model
-of that fold has heard none of it, as little as a new house's model has.
+of that fold has heard none of it, as little as a new house's model has. It is not judged on them: a fold is judged on
+its recordings of ESC-10 alone.
 """
 
 from __future__ import annotations
@@ -79,12 +80,16 @@ MOVABLE = {"digits", *TEXTURES, *UNLABELLED}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the list. `label` is empty for a negative; `fixed` forbids another speed or another time."""
+    """One line of the list. `label` is empty for a negative; `fixed` forbids another speed or another time.
+
+    judged: False for what is left out with its fold, and never tested on.
+    """
 
     path: Path
     label: str
     fold: int
     fixed: bool
+    judged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,7 @@ def write_home_set(data: Path, out: Path, seed: int, *, share: float = 1.0, back
     kinds = _kinds(training_speakers(collections["speech_digits"]), unlabelled)
     pieces = [*_pieces(kinds, share), *(_of_backgrounds(backgrounds, folds, share) if backgrounds else ())]
     shown = tqdm(pieces, desc="making", unit="file")
-    rows += [Row(_made(piece, made, seed), piece.label, piece.fold, piece.fixed) for piece in shown]
+    rows += [Row(_made(piece, made, seed), piece.label, piece.fold, piece.fixed, judged=False) for piece in shown]
     rows += [Row(path, "", ALWAYS_TRAINED, fixed=False) for paths in unlabelled.values() for path in paths]
     rows += [
         Row(path, donateacry.LABEL, ALWAYS_TRAINED, fixed=False)
@@ -229,12 +234,13 @@ def _write_list(file: Path, rows: Sequence[Row]) -> Path:
     folder = file.parent.resolve()
     with file.open("w", newline="") as lines:
         writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow((*COLUMNS, "fixed"))
+        writer.writerow((*COLUMNS, "fixed", "judged"))
         for row in rows:
             path = row.path.resolve()
             # what lies beside the list may move with it
             named = path.relative_to(folder) if path.is_relative_to(folder) else path
-            writer.writerow((named, row.label, row.fold, "yes" if row.fixed else "no"))
+            answers = ("yes" if answer else "no" for answer in (row.fixed, row.judged))
+            writer.writerow((named, row.label, row.fold, *answers))
     return file
 
 
