@@ -22,6 +22,7 @@ Samples = NDArray[np.float32]
 # channel of a source that is recognised: the mean of all, one of them from 1, or the mean unless they cancel out
 Channel = Literal["auto", "mix"] | int
 UTTERANCE_RATE = 16_000  # Hz
+MAX_MEMBERS = 16  # of a fused model, that readers of events accept; today's have eight at most
 POWER_STEP_S = 0.01  # length of each mean square in `Scores.powers`
 
 

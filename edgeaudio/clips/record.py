@@ -15,13 +15,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 
 from edgeaudio.clock import timestamp
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.types import MAX_MEMBERS
 
 VERSION: Final = 1
 SUFFIX = ".json"
 MAX_BYTES = 1 << 18  # of a record; its gaps are bounded
 MAX_GAPS = 1000
 MAX_SECONDS = 1e6
-MAX_MEMBERS = 16  # of a fused model; one has eight at most
 MAX_TEXT = 200  # characters of a label or a name
 ClipFormat = Literal["opus", "flac", "wav"]
 # names that Windows allows too: no colon, no dot or space at the end, and no device of its, for a date comes first

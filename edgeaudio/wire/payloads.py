@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from edgeaudio.shards import MAX_COUNT
 from edgeaudio.slugs import is_slug
+from edgeaudio.types import MAX_MEMBERS
 from edgeaudio.wire.payload_fields import (
     WireError,
     clean,
@@ -40,7 +41,6 @@ MAX_NAME = 200  # characters of a label or a model's name
 MAX_CLIP_S = 60.0
 MAX_SCORES = 100  # labels of a clip
 MAX_MODELS = 50  # of a device
-MAX_MEMBERS = 16  # of a fused model; one has eight at most
 MAX_RAISED = 20  # thresholds of a source that are kept; the others are counted
 _MAX_SECONDS = 1e10
 
