@@ -1,4 +1,4 @@
-"""home-plus in the catalogue is what its recipe writes, of the home that is bundled."""
+"""home-plus and YAMNet in the catalogue are what their recipes write, of the home that is bundled."""
 
 import json
 from dataclasses import replace
@@ -6,16 +6,28 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import numpy as np
 import pytest
 
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import FILE_NAME, DetectorSection
 from edgeaudio.recognise.manifest_file import read_manifest
 from edgeaudio.recognise.model import Model
-from models.home.train import make_home_plus
-from models.home.train.evaluate_ears import CATALOGUE, CLOSEST, as_shipped, columns_of, of_fused
+from edgeaudio.types import Scores
+from models.home.train import calibrate_yamnet, make_home_plus
+from models.home.train.evaluate_ears import (
+    ANNOUNCED,
+    CATALOGUE,
+    CLOSEST,
+    announced_alone,
+    as_shipped,
+    columns_of,
+    of_announced,
+    of_fused,
+)
 from models.home.train.home_plus_labels import LABELS
 from models.home.train.make_home_plus import CARD, CHOSEN, NAME, make
+from tools.training.event_trials import START, Target, Trial, threshold
 
 ROOT = Path(__file__).parents[2]
 HOME = read_manifest(ROOT / "models" / "home" / FILE_NAME)
@@ -129,3 +141,49 @@ def test_refusals(tmp_path, monkeypatch, capsys, name, text, words):
     assert error.startswith(f"make_home_plus: {words}")
     assert error.count("\n") == 1
     assert CHOSEN.read_text() == before
+
+
+def test_each_group_that_yamnet_announces_has_a_measured_threshold_and_the_recipe_repeats_the_manifest(tmp_path):
+    assert set(YAMNET.thresholds) == set(YAMNET.announce)
+    found = {label: YAMNET.threshold(label).on for label in YAMNET.announce}
+    assert all(YAMNET.threshold(label) == threshold(on) for label, on in found.items())
+    file, ears = tmp_path / FILE_NAME, tmp_path / "ears.json"
+    ears.write_text(json.dumps({ANNOUNCED: {"all kinds": {"thresholds": found}}}))
+    manifest_text = (CATALOGUE / "yamnet" / FILE_NAME).read_text()
+    file.write_text(manifest_text)
+    calibrate_yamnet.calibrate(ears, file)
+    assert file.read_text() == manifest_text
+    ears.write_text(json.dumps({ANNOUNCED: {"all kinds": {"thresholds": found | {"snore": 0.7}}}}))
+    calibrate_yamnet.calibrate(ears, file)
+    assert read_manifest(file) == replace(YAMNET, thresholds={**YAMNET.thresholds, "snore": threshold(0.7)})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "is no JSON of evaluate_ears with --yamnet"),
+        ('{"models": {}}', "is no JSON of evaluate_ears with --yamnet"),
+        (json.dumps({ANNOUNCED: {"all kinds": {"thresholds": {"snore": 0.7}}}}), "has other labels than .* announces"),
+    ],
+)
+def test_thresholds_of_yamnet_are_of_its_own_evaluation(tmp_path, text, words):
+    ears, file = tmp_path / "ears.json", tmp_path / FILE_NAME
+    ears.write_text(text)
+    file.write_text((CATALOGUE / "yamnet" / FILE_NAME).read_text())
+    with pytest.raises(EdgeaudioError, match=f"ears.json: {words}"):
+        calibrate_yamnet.calibrate(ears, file)
+
+
+def test_yamnet_is_judged_by_its_own_names_for_what_is_in_a_scene():
+    announced = announced_alone(YAMNET)
+    values = np.linspace(0, 1, len(YAMNET.reported), dtype=np.float32)
+    scores = [Scores("trial", "yamnet", START, 0.0, 0.975, None, values)]
+    for label, theirs in (("speech", "talking"), ("co_alarm", "smoke_alarm"), ("baby_cry", "baby_cry")):
+        heard = Trial(1, "scene", frozenset({label, "running_water"}), Target(label, 10, 1.0, 2.0), 0.5, scores)
+        (trial,) = of_announced(announced, YAMNET.reported, [heard])
+        assert trial.target == Target(theirs, 10, 1.0, 2.0)
+        assert trial.present == {theirs, "running_water"}
+        expected = [values[YAMNET.reported.index(name)] for name in YAMNET.announce]
+        np.testing.assert_array_equal(trial.scores[0].values, expected)
+    negative = Trial(1, "wind", frozenset(), None, 0.5, scores)
+    assert of_announced(announced, YAMNET.reported, [negative])[0].target is None

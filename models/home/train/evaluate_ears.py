@@ -50,6 +50,7 @@ HOME = Path(__file__).resolve().parents[1]
 SCENE_S = 30.0
 ESC10 = "esc10"
 CATALOGUE = Path(edgeaudio.__file__).with_name("catalogue")
+ANNOUNCED = "YAMNet by its own groups"
 CLOSEST = {"co_alarm": "smoke_alarm", "smoke_alarm": "smoke_alarm", "siren": "emergency_siren"}  # of YAMNet's groups
 
 
@@ -111,6 +112,9 @@ def evaluate(options: argparse.Namespace) -> None:
         trials[both.name] = of_fused(both, {"home": trials["home"], "yamnet": heard}, members)
         whole[both.name] = of_fused(both, {"home": whole["home"], "yamnet": heard_whole}, members)
         manifests[both.name] = both
+        announced = announced_alone(read_manifest(CATALOGUE / "yamnet" / FILE_NAME))
+        trials[ANNOUNCED] = of_announced(announced, yamnet.manifest.reported, heard)
+        manifests[ANNOUNCED] = announced
     outcomes = {
         name: go_over(of_model, manifests[name].reported, manifests[name].detector, manifests[name].period_s)
         for name, of_model in trials.items()
@@ -154,6 +158,32 @@ def columns_of(yamnet: Manifest) -> list[list[int]]:
     return [[yamnet.reported.index(label.yamnet or CLOSEST[name])] for name, label in LABELS.items()]
 
 
+def announced_alone(yamnet: Manifest) -> Manifest:
+    """Return YAMNet's manifest with the labels and groups that it announces as its only labels."""
+    thresholds = {label: yamnet.threshold(label) for label in yamnet.announce}
+    return replace(yamnet, labels=yamnet.announce, groups={}, thresholds=thresholds, entities={})
+
+
+def of_announced(announced: Manifest, reported: Sequence[str], heard: Sequence[Trial]) -> list[Trial]:
+    """Return the trials of YAMNet by what it announces; the labels of scenes are its names for them, or the closest.
+
+    reported: Of the scores of `heard`.
+    """
+    names = {name: label.yamnet for name, label in LABELS.items() if label.yamnet in announced.labels} | CLOSEST
+
+    def named(label: str) -> str:
+        return label if label in announced.labels else names.get(label, label)
+
+    return [
+        replace(
+            trial,
+            present=frozenset(map(named, trial.present)),
+            target=trial.target and replace(trial.target, label=named(trial.target.label)),
+        )
+        for trial in renamed(heard, [[reported.index(label)] for label in announced.labels])
+    ]
+
+
 def write_report(
     outcomes: Mapping[str, Outcomes],
     manifests: Mapping[str, Manifest],
@@ -168,12 +198,16 @@ def write_report(
         name: kind_report.rows_of(of_model, manifests[name], SNRS_DB, options.budget)
         for name, of_model in outcomes.items()
     }
+    own = rows.pop(ANNOUNCED, None)
     print("\n".join(tables(rows, named)))
+    if own:
+        print(f"\n{ANNOUNCED}:\n", *own_tables(own), sep="\n")
     for name, of_model in outcomes.items():
         if manifests[name].fuse and (lines := kind_report.unproven_table(of_model)):
             print(f"\n{name}, labels without scenes:\n", *lines, sep="\n")
     if options.json:
-        options.json.write_text(json.dumps({"seed": options.seed, "models": rows, ESC10: named}, indent=2) + "\n")
+        figures = {"seed": options.seed, "models": rows, ESC10: named} | ({ANNOUNCED: own} if own else {})
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
     if options.picture:
         from tools.training.pictures import draw_recall_by_false_alarms  # noqa: PLC0415 - Matplotlib
 
@@ -199,6 +233,15 @@ def tables(rows: Mapping[str, Mapping[str, Mapping[str, Any]]], named: Mapping[s
     kinds = {"home, manifest": rows["home"]["manifest"]}
     kinds |= {f"{name}, other kinds": origins["other kinds"] for name, origins in rows.items()}
     return lines + kind_report.kind_table(kinds)
+
+
+def own_tables(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the tables of YAMNet by what it announces: rows by where its thresholds come from."""
+    of_all = rows["all kinds"]
+    return [
+        *kind_report.summary_table(rows, SNRS_DB), "",
+        *kind_report.recall_table(of_all, of_all["thresholds"], SNRS_DB),
+    ]  # fmt: skip
 
 
 def _models(path: Path) -> dict[int, Scorer]:
