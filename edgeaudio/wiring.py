@@ -191,7 +191,7 @@ def check_clips(settings: Settings, models: Mapping[str, Scorer]) -> None:
     if settings.clips.enabled:
         clips_config(settings)
         _require_known(
-            settings.clips.labels or (), [label for each in bindings for label in _reported(each)], "clips.labels"
+            settings.clips.labels or (), [label for each in bindings for label in reported_labels(each)], "clips.labels"
         )
     if not (settings.clips.enabled or settings.live.audio):
         return
@@ -245,7 +245,7 @@ def model_bindings(settings: Settings, models: Mapping[str, Scorer], source: str
     _require_known(() if own is None else own.cooldown_s, reported, f"sources.{source}.cooldown_s")
     bindings = [_binding(settings, name, models[name], overrides) for name in names]
     for name, binding in zip(names, bindings, strict=True):
-        slugs(_reported(binding), f"model {name}")
+        slugs(reported_labels(binding), f"model {name}")
     return bindings
 
 
@@ -268,7 +268,7 @@ def announced_labels(settings: Settings, models: Mapping[str, Scorer], source: s
     found: dict[str, LabelEntity] = {}
     for binding in model_bindings(settings, models, source):
         manifest, wanted = binding.model.manifest, settings.models[binding.model.manifest.name]
-        reported = _reported(binding)
+        reported = reported_labels(binding)
         named = {*wanted.thresholds, *wanted.groups, *settings.sources[source].thresholds, *(wanted.labels or ())}
         chosen = manifest.announce or (reported if len(reported) <= MAX_ANNOUNCED else ())
         for label in (*chosen, *(label for label in reported if label in named)):
@@ -281,13 +281,14 @@ def announced_labels(settings: Settings, models: Mapping[str, Scorer], source: s
 def source_pipeline(settings: Settings, models: Mapping[str, Scorer], name: str) -> SourcePipeline:
     """Return the pipeline of a source. Raises SettingsError, and EdgeaudioError for two labels that share a topic."""
     bindings = model_bindings(settings, models, name)
-    slugs(dict.fromkeys(label for binding in bindings for label in _reported(binding)), f"source {name}")
+    slugs(dict.fromkeys(label for binding in bindings for label in reported_labels(binding)), f"source {name}")
     topics, source = topics_of(settings), settings.sources[name]
     namespace = uuid5(NAMESPACE_DNS, topics.unique_name)
     return SourcePipeline(name, bindings, namespace=namespace, gate_dbfs=source.gate_dbfs, channel=source.channel)
 
 
-def _reported(binding: ModelBinding) -> tuple[str, ...]:
+def reported_labels(binding: ModelBinding) -> tuple[str, ...]:
+    """Return the labels and groups that a model reports, as the settings have it."""
     return tuple(label for label in binding.model.manifest.reported if not binding.labels or label in binding.labels)
 
 

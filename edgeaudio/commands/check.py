@@ -25,6 +25,7 @@ from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.capture.network_probe import unreadable_authorities
 from edgeaudio.capture.tls import verifying_context
+from edgeaudio.commands.double_reports import double_reports
 from edgeaudio.commands.health import find_sockets
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.source_argument import failure_line
@@ -69,7 +70,7 @@ class DryRunResult(Protocol):
     def detail(self) -> str: ...
 
 
-_MARKS = {"works": good, "FAILS": bad, "off": faint}
+_MARKS = {"works": good, "warns": bad, "FAILS": bad, "off": faint}
 
 DryRun = Callable[[Settings, threading.Event], Iterable[DryRunResult]]
 SourceWorks = Callable[[Settings, dict[str, LoadedModel], str, threading.Event], str]
@@ -80,7 +81,7 @@ class CheckResult:
     """One line of the report."""
 
     what: str
-    verdict: Literal["works", "FAILS", "off"]
+    verdict: Literal["works", "warns", "FAILS", "off"]
     detail: str
 
 
@@ -134,6 +135,7 @@ def _results(
     models: dict[str, LoadedModel] = {}
     for name in settings.models:
         yield tried(f"model {name}", partial(_model, settings, name, models))
+    yield from _doubled(settings, models)
     if settings.clips.enabled:
         yield tried("clips", partial(_clips, settings, models, is_written=source_works is not _planned))
     if settings.transcripts.recogniser is not None:
@@ -153,6 +155,13 @@ def _results(
             yield sources[name].result() if name in sources else off
         for outcome in trial.result():
             yield result_of(outcome)
+
+
+def _doubled(settings: Settings, models: dict[str, LoadedModel]) -> list[CheckResult]:
+    try:
+        return [CheckResult("models", "warns", line) for line in double_reports(settings, models)]
+    except EdgeaudioError:  # which the source's own line has
+        return []
 
 
 def show(found: CheckResult, what_width: int = 0) -> None:

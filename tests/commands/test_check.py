@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support.brokers import BrokerProcess, MosquittoFactory, any_broker, broker, make_certificates, mosquitto
 from support.camera import Script, camera
+from support.fused import fused_directory, member
 from support.ports import free_port
 from support.tflite import model_directory
 from support.wave_files import write_wave
@@ -135,6 +136,32 @@ def test_labels_that_the_model_has_not(model: Path, tmp_path: Path, capsys) -> N
     assert said["source tape"] == (
         'FAILS  sources.tape.thresholds: the model has no label "secnd"; did you mean "second"?'
     )
+
+
+def test_a_fused_model_beside_its_own_member_is_warned_of(tmp_path: Path, capsys) -> None:
+    one, two = member(tmp_path, "one"), member(tmp_path, "two", "waveform_int8")
+    fused_directory(tmp_path, [one, replace(two, labels={"third": "first"})])
+    model_directory(tmp_path, "waveform_int8", name="mine")  # two, by another name
+    lines = [f'models.{name}.path = "{tmp_path / name}"' for name in ("fused", "one", "mine")]
+    lines += [f'sources.{name}.url = "rtsp://127.0.0.1:1/x"' for name in ("porch", "quay")]
+    lines += [f'mqtt.url = "mqtt://127.0.0.1:{free_port()}"', 'sources.quay.models = ["one", "mine"]']
+
+    def warnings(*more: str) -> list[str]:
+        (tmp_path / "edgeaudio.toml").write_text("\n".join([*lines, *more]))
+        status = cli.main(["check", "--offline", "--config", str(tmp_path / "edgeaudio.toml")])
+        said = capsys.readouterr().out.splitlines()
+        assert status == 0
+        return [line.removeprefix("models").strip() for line in said if line.startswith("models ")]
+
+    twice = "each sound twice; run one of them, or leave those labels out of"
+    assert warnings() == [
+        f"warns  fused is made of one, and both report first, second, third of porch: {twice} models.one.labels",
+        f"warns  fused is made of mine, and both report first of porch: {twice} models.mine.labels",
+    ]
+    assert warnings('models.mine.labels = ["second"]', 'models.one.labels = ["first"]') == [
+        f"warns  fused is made of one, and both report first of porch: {twice} models.one.labels"
+    ]
+    assert warnings('sources.porch.models = ["fused"]') == []
 
 
 def test_a_state_directory_that_cannot_be_used(model: Path, tmp_path: Path, capsys) -> None:
