@@ -97,6 +97,20 @@ def test_a_model_of_the_catalogue_is_added_and_found_by_its_name(run, models, of
     assert len(offered.asked) == 1
 
 
+def test_of_many_labels_those_that_a_model_announces_are_suggested(run, models, offered, tmp_path):
+    assert run("add", "thirds")[1][-1] == "  [models.thirds] in the settings"
+    assert run("add", "--remove", "thirds")[0] == 0
+    manifest = manifest_of(
+        "waveform", name="thirds", sha256=SHA256, announce=("third", "any"), groups={"any": ("first",)}
+    )
+    (tmp_path / "catalogue" / "thirds" / "model.toml").write_text(manifest_toml(manifest))
+    table = "  [models.thirds] in the settings, and below it those that you want of these"
+    assert run("add", "thirds")[1][-2:] == [
+        f"{table} (without `labels` all 4 are reported)",
+        '  labels = ["third", "any"]',
+    ]
+
+
 def test_a_model_is_listed_and_removed(run, models, offered, shelf):
     shelf("pair", url=offered.url("/thirds.tflite"), requires="['thirds']")
     assert run("add", "pair", "--to", models)[0] == 0  # which brings what it is made of
@@ -567,6 +581,15 @@ def test_a_file_of_any_package_is_added(run, models, index):
     index.answers["/thirds_of-1.0-py3-none-any.whl"] = whole(content)
     assert run("add", "thirds-of==1.0:spoken.tflite")[0] == 0
     assert left(models) == ["spoken", *(f"spoken/{name}" for name in ADDED)]
+
+
+def test_an_empty_folder_is_not_the_one_where_the_command_runs(run, capfd):
+    with pytest.raises(SystemExit) as ended:
+        run("add", "yamnet", "--to", "")
+    assert ended.value.code == 2
+    assert (
+        capfd.readouterr().err == "edgeaudio: argument --to: is empty; name a folder; see edgeaudio model add --help\n"
+    )
 
 
 @pytest.mark.parametrize(

