@@ -20,7 +20,7 @@ from edgeaudio.recognise.manifest import EntitySection, Threshold
 from edgeaudio.recognise.manifest_file import ManifestError
 from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
-from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSettings, ThresholdSettings
+from edgeaudio.settings import ModelSettings, MqttSettings, Settings, SettingsError, SourceSettings, ThresholdSettings
 from edgeaudio.sinks import Sink
 from edgeaudio.sinks.clips.config import ClipsConfig, GrowingPicture, RetentionLimits
 from edgeaudio.sinks.clips.sink import ClipsSink
@@ -249,6 +249,15 @@ def model_bindings(settings: Settings, models: Mapping[str, Scorer], source: str
     return bindings
 
 
+def model_binding(settings: Settings, model: Scorer, source: str | None = None) -> ModelBinding:
+    """How one model would be run on a source; None: on any sound. The settings need not have the model.
+
+    Raises SettingsError for labels that the model does not have.
+    """
+    overrides = {} if source is None else settings.sources[source].thresholds
+    return _binding(settings, model.manifest.name, model, overrides)
+
+
 def cooldowns_s(settings: Settings, bindings: Iterable[ModelBinding], source: str) -> dict[str, float]:
     """Return a source's cooldowns by label: its own, else the longest that one of its models has."""
     found: dict[str, float] = {}
@@ -293,7 +302,7 @@ def reported_labels(binding: ModelBinding) -> tuple[str, ...]:
 
 
 def _binding(settings: Settings, name: str, model: Scorer, overrides: Mapping[str, ThresholdSettings]) -> ModelBinding:
-    wanted, manifest = settings.models[name], model.manifest
+    wanted, manifest = settings.models.get(name, ModelSettings()), model.manifest
     _require_known(wanted.labels or (), manifest.reported, f"models.{name}.labels")
     _require_known(wanted.thresholds, manifest.reported, f"models.{name}.thresholds")
     _require_known(wanted.cooldown_s, manifest.reported, f"models.{name}.cooldown_s")

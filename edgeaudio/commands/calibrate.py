@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
+from edgeaudio.api import load_model
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.commands.interrupt import stopped_by_interrupt
@@ -23,6 +24,7 @@ from edgeaudio.commands.troubles import Troubles
 from edgeaudio.console import clock_time, columns
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.new_files import new_file, writing
+from edgeaudio.recognise.bundled_models import added_models, bundled_models, find_model
 from edgeaudio.recognise.calibration import LEAST_S, Passage, Place, Proposal, SiteSound, Verdict
 from edgeaudio.recognise.detector import Detector
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, detector_of
@@ -30,6 +32,7 @@ from edgeaudio.settings import Settings, load_settings
 from edgeaudio.terminal import print_error, print_out, width_of
 from edgeaudio.toml_writer import Key, dumps
 from edgeaudio.types import Scores
+from edgeaudio.wiring import load_one_model, model_binding
 
 MAX_ROWS = 50  # of a table; of models with more labels, those that matter
 MAX_PASSAGES = 20
@@ -65,7 +68,7 @@ def calibrate(targets: Sequence[str], path: Path | None, options: Sequence[str],
     _check_once([config.address.path for config, _ in found])
     if request.out is not None:
         _check_out(request.out, [config.address.path for config, _ in found], overwrite=request.overwrite)
-    bindings = bindings_of(settings, request.models, source)
+    bindings = _bindings(settings, request.models, source)
     gate_dbfs = settings.sources[source].gate_dbfs if source else GATE_DBFS
     listener = _Listener(bindings, gate_dbfs, request.live_s)
     for config, _ in found:
@@ -80,7 +83,7 @@ def calibrate(targets: Sequence[str], path: Path | None, options: Sequence[str],
             f"all {_duration(listener.heard_s)} are under the gate of {gate_dbfs:g} dBFS (gate_dbfs), where no model "
             "runs: see with `edgeaudio probe` whether the microphone hears anything"
         )
-    _Report(listener, targets, request, source).print()
+    _Report(listener, targets, request, source, _paths(settings, request.models, bindings)).print()
     return listener.troubles.status()
 
 
@@ -92,6 +95,32 @@ def _source(settings: Settings, wanted: str | None, heard: Sequence[str]) -> str
     if wanted is None and len(set(heard)) > 1:
         raise EdgeaudioError("several sources have thresholds of their own: calibrate them one by one")
     return wanted or next(iter(heard), None)
+
+
+def _bindings(settings: Settings, names: Sequence[str], source: str | None) -> list[ModelBinding]:
+    """Return the named models with the thresholds that the settings have for them; without names all of the settings.
+
+    A threshold that a site has raised already would else be proposed lower. Raises EdgeaudioError.
+    """
+    if not names:
+        return bindings_of(settings, (), source)
+    models = [load_one_model(settings, name) if name in settings.models else load_model(name) for name in names]
+    found = [model.manifest.name for model in models]
+    if twice := next((name for name in found if found.count(name) > 1), None):
+        raise EdgeaudioError(f"--model: two models are {twice}; name each once")
+    return [model_binding(settings, model, source) for model in models]
+
+
+def _paths(settings: Settings, names: Sequence[str], bindings: Sequence[ModelBinding]) -> dict[str, str]:
+    """Return the directories of the named models that the settings do not find by the model's name."""
+    own = {binding.model.manifest.name: name for binding, name in zip(bindings, names, strict=False)}
+    known = bundled_models() | added_models()
+    return {
+        model: str(directory)
+        for model, name in own.items()
+        if model not in settings.models
+        and (directory := find_model(name).resolve()) != (known[model].resolve() if model in known else None)
+    }
 
 
 def _check_once(recordings: Sequence[Path | None]) -> None:
@@ -180,8 +209,17 @@ class _Listener:
 class _Report:
     """The proposals as a table, and as settings."""
 
-    def __init__(self, listener: _Listener, names: Sequence[str], request: Request, source: str | None) -> None:
+    def __init__(
+        self,
+        listener: _Listener,
+        names: Sequence[str],
+        request: Request,
+        source: str | None,
+        paths: Mapping[str, str],
+    ) -> None:
+        """`paths`: directories of models that the settings have to name."""
         self._listener = listener
+        self._paths = paths
         self._names = names
         self._request = request
         self._source = source
@@ -274,15 +312,21 @@ class _Report:
             return {"sources": {self._source: {"thresholds": chosen}}} if chosen else {}
         models = {
             binding.model.manifest.name: {
-                "thresholds": {each.label: {"on": each.on} for each in proposals if each.verdict is Verdict.CHANGE}
+                each.label: {"on": each.on} for each in proposals if each.verdict is Verdict.CHANGE
             }
             for binding, proposals in zip(self._listener.bindings, self._proposals, strict=True)
         }
-        models = {name: table for name, table in models.items() if table["thresholds"]}
-        return {"models": models} if models else {}
+        tables = {
+            name: ({"path": self._paths[name]} if name in self._paths else {}) | {"thresholds": thresholds}
+            for name, thresholds in models.items()
+            if thresholds
+        }
+        return {"models": tables} if tables else {}
 
     def _comment(self, key: Key) -> str:
         # `models.NAME.thresholds.LABEL.on`, or of a source, and so of all models that have the label
+        if key[-1] != "on":
+            return ""  # a model's path
         chosen = min(
             each.chosen.on
             for binding, proposals in zip(self._listener.bindings, self._proposals, strict=True)

@@ -73,6 +73,24 @@ def test_each_of_two_models_is_told_what_its_own_threshold_was(calibrate, model,
     assert "on = 0.81  # was 0.55\n" in of_other
 
 
+def test_a_named_model_has_the_thresholds_of_the_settings(calibrate, hour):
+    higher = "--set=models.mine.thresholds.first.on=0.9"
+    _, text, _ = calibrate(higher, "--model", "mine", hour)
+    assert set(settings_of(text)["models"]["mine"]["thresholds"]) == {"second", "third"}
+    _, text, _ = calibrate(higher, "--model", "mine", "porch")
+    assert set(settings_of(text)["sources"]["porch"]["thresholds"]) == {"second", "third"}
+    assert "[sources.porch.thresholds.second]\non = 0.81  # was 0.6\n" in text
+    status, text, errors = calibrate("--model", "mine", "--model", "mine", hour)
+    assert (status, text, errors) == (2, "", "edgeaudio: --model: two models are mine; name each once\n")
+
+
+def test_the_settings_name_the_directory_of_a_model_that_has_no_name_here(calibrate, model, hour):
+    _, text, _ = calibrate("--model", model, hour)
+    (table,) = settings_of(text)["models"].values()
+    assert table["path"] == model
+    assert set(table["thresholds"]) == {"first", "second", "third"}
+
+
 def test_settings_for_the_source_that_is_heard_in_a_file(calibrate, tmp_path):
     out = tmp_path / "porch.toml"
     status, text, errors = calibrate("--all", "-o", out, "porch")
