@@ -30,7 +30,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from tqdm import tqdm
 
+from edgeaudio.commands.number_types import number, whole
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.recognise.bundled_models import added_models, bundled_models
 from edgeaudio.recognise.manifest import FILE_NAME, Manifest
 from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.pipeline import Scorer
@@ -48,6 +50,9 @@ from tools.training.runs import fold_directories, load_folds, named, require_beg
 
 SECTION = "Events"
 WHOLE = 1  # the fold of every recording where one model directory is evaluated
+SHOWN_LABELS = 20  # of those that have no recordings
+MAX_SNR_DB = 60
+MAX_SEED = (1 << 32) - 1
 SCENE_CLIPS = 3  # that fit behind the onset of a scene's sound, at least
 
 DEFINITIONS = (
@@ -82,16 +87,26 @@ KIND_SCENE_S = 30.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="evaluate_model", description="Measures how well a model finds events.")
-    parser.add_argument("model", type=Path, help="model directory, or the folder that train_model left")
+    parser.add_argument(
+        "model", type=Path, help="model directory or a model's name, or the folder that train_model left"
+    )
     parser.add_argument(
         "--recordings", type=Path, required=True, help="folder of label/recording files, or CSV of file, label, fold"
     )
     parser.add_argument("--negatives", type=Path, action="append", default=[], help="folder of sound without a label")
     parser.add_argument(
-        "--snr", type=int, nargs="+", default=list(SNRS_DB), metavar="DB", help="SNRs of the scenes (default: 20 10 5)"
+        "--snr",
+        type=whole(-MAX_SNR_DB, MAX_SNR_DB),
+        nargs="+",
+        default=list(SNRS_DB),
+        metavar="DB",
+        help="SNRs of the scenes (default: 20 10 5)",
     )
     parser.add_argument(
-        "--budget", type=float, default=1.0, help="false alarms an hour to calibrate for, in all (default: 1)"
+        "--budget",
+        type=number(0.001, 1000),
+        default=1.0,
+        help="false alarms an hour to calibrate for, in all (default: 1)",
     )
     parser.add_argument("--backgrounds", type=Path, help="folder of one sub-folder per kind of background")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="with --backgrounds: keep scores there")
@@ -101,19 +116,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--write", type=Path, metavar="DIR", help="model directory whose thresholds are replaced")
     parser.add_argument("--card", type=Path, help=f"model card whose section {SECTION!r} is replaced")
-    parser.add_argument("--seed", type=int, default=1, help="that of the training (default: 1)")
+    parser.add_argument("--seed", type=whole(0, MAX_SEED), default=1, help="that of the training (default: 1)")
     options = parser.parse_args(arguments)
     return exit_status(parser.prog, lambda: evaluate(options))
 
 
 def evaluate(options: argparse.Namespace) -> None:
     """Score, calibrate, evaluate, print and write."""
-    if options.card and not options.card.is_file():
-        raise EdgeaudioError(f"{options.card}: no such file; write the model card first, or leave --card out")
-    if options.write and not (options.write / FILE_NAME).is_file():
-        raise EdgeaudioError(f"{options.write}: is not a model directory; give one to --write, or leave it out")
-    if not options.backgrounds and (options.json or options.picture or options.cache):
-        raise EdgeaudioError("--json, --picture and --cache need --backgrounds")
+    _require_writable(options)
+    options.model = _directory(options.model)
     entries = read_dataset(options.recordings, options.negatives, options.seed)
     if (options.model / FILE_NAME).is_file():
         entries = [replace(entry, fold=WHOLE) for entry in entries]
@@ -126,10 +137,10 @@ def evaluate(options: argparse.Namespace) -> None:
     manifest = models[min(models)].manifest
     sounds = _sounds(list(models), entries, manifest)
     if not any(of_fold.labelled for of_fold in sounds):
-        raise EdgeaudioError(f"{options.recordings}: holds no recording of {', '.join(manifest.labels)}")
+        raise _holds_none(options.recordings, manifest)
     trials = _hear(models, sounds, manifest, options)
     outcomes = go_over(trials, manifest.reported, manifest.detector, manifest.period_s)
-    lines = report(outcomes, manifest, options)
+    lines = report(outcomes, manifest, options, _others(entries, manifest))
     print("\n".join(lines))
     if options.card:
         replace_section(options.card, SECTION, lines)
@@ -137,17 +148,32 @@ def evaluate(options: argparse.Namespace) -> None:
         write_thresholds(options.write / FILE_NAME, calibrate(outcomes, options.budget))
 
 
+def _require_writable(options: argparse.Namespace) -> None:
+    """Raise EdgeaudioError for what could not be written after an hour of work."""
+    if options.card and not options.card.is_file():
+        raise EdgeaudioError(f"{options.card}: no such file; write the model card first, or leave --card out")
+    if options.write and not (options.write / FILE_NAME).is_file():
+        raise EdgeaudioError(f"{options.write}: is not a model directory; give one to --write, or leave it out")
+    if not options.backgrounds and (options.json or options.picture or options.cache):
+        raise EdgeaudioError("--json, --picture and --cache need --backgrounds")
+    for file in filter(None, (options.json, options.picture)):
+        if not file.parent.is_dir() or file.is_dir():
+            raise EdgeaudioError(f"{file}: cannot be written; name a file in a folder that exists")
+
+
 def by_kind(models: Mapping[int, Scorer], entries: Sequence[Entry], options: argparse.Namespace) -> None:
     """Evaluate over kinds of background, print and write."""
     manifest = models[min(models)].manifest
     kinds = read_kinds(options.backgrounds)
     known = tuple(entry for entry in entries if entry.label in manifest.reported and entry.fold in models)
+    if not known:
+        raise _holds_none(options.recordings, manifest)
     scene_s = max(KIND_SCENE_S, _scene_s(manifest))
     scenes = KindScenes(tuple(kinds), known, tuple(options.snr), scene_s, options.seed)
     trials = hear(models, scenes, options.cache)
     outcomes = go_over(trials, manifest.reported, manifest.detector, manifest.period_s)
     if not outcomes.tried:
-        raise EdgeaudioError(f"{options.recordings}: holds no recording of {', '.join(manifest.labels)}")
+        raise _holds_none(options.recordings, manifest)
     rows = kind_report.rows_of(outcomes, manifest, options.snr, options.budget)
     chosen = rows["operating point"]["thresholds"]
     hours = outcomes.heard_s.sum() / 3600
@@ -156,7 +182,8 @@ def by_kind(models: Mapping[int, Scorer], entries: Sequence[Entry], options: arg
             model=manifest.name, kinds=len(kinds), hours=hours, scene_s=scene_s, budget=options.budget,
             worst=kind_report.WORST * options.budget, seed=options.seed,
         ),
-        "", *kind_report.summary_table(rows, options.snr),
+        "", *_not_labels("left out", _others(entries, manifest)),
+        *kind_report.summary_table(rows, options.snr),
         "", *kind_report.recall_table(rows["operating point"], chosen, options.snr),
         "", *kind_report.kind_table({name: rows[name] for name in ("manifest", "operating point")}),
     ]  # fmt: skip
@@ -182,8 +209,10 @@ def by_kind(models: Mapping[int, Scorer], entries: Sequence[Entry], options: arg
         write_thresholds(options.write / FILE_NAME, chosen)
 
 
-def report(outcomes: Outcomes, manifest: Manifest, options: argparse.Namespace) -> list[str]:
-    """Return the report as lines of Markdown."""
+def report(
+    outcomes: Outcomes, manifest: Manifest, options: argparse.Namespace, others: Sequence[str] = ()
+) -> list[str]:
+    """Return the report as lines of Markdown. `others`: labels of recordings that the model does not have."""
     folds, snrs_db, period_s = outcomes.folds, options.snr, manifest.period_s
     definitions = DEFINITIONS.format(scene_s=_scene_s(manifest), seed=options.seed)
     if len(folds) > 1:
@@ -193,8 +222,9 @@ def report(outcomes: Outcomes, manifest: Manifest, options: argparse.Namespace) 
         thresholds = {label: manifest.threshold(label) for label in outcomes.labels}
         judged = at_thresholds(outcomes.trials, outcomes.labels, manifest.detector, period_s, thresholds)
         lines = [AS_IT_IS.format(model=manifest.name) + " " + definitions, ""]
-    if untried := [label for label in manifest.labels if label not in outcomes.tried]:
-        lines += [f"Not tried, for want of recordings: {', '.join(untried)}. Their thresholds are left alone.", ""]
+    if untried := [label for label in manifest.reported if label not in outcomes.tried]:
+        lines += [f"Not tried, for want of recordings: {_shown(untried)}. Their thresholds are left alone.", ""]
+    lines += _not_labels("sound in which every event is a false alarm", others)
     lines += recall_table(outcomes, judged, snrs_db)
     lines += ["", *negative_table(outcomes, judged)]
     middle_db = sorted(snrs_db)[len(snrs_db) // 2]
@@ -203,6 +233,36 @@ def report(outcomes: Outcomes, manifest: Manifest, options: argparse.Namespace) 
     if len(folds) > 1:
         lines += ["", "What other budgets would give, judged as above:", "", *budget_table(outcomes, snrs_db)]
     return lines
+
+
+def _directory(model: Path) -> Path:
+    """Return the directory of a model, by its path or name. Raises EdgeaudioError."""
+    if model.is_dir():
+        return model
+    known = bundled_models() | added_models()
+    if str(model) not in known:
+        raise EdgeaudioError(f"{model}: no such directory or model; there are {', '.join(sorted(known)) or 'none'}")
+    return known[str(model)]
+
+
+def _holds_none(recordings: Path, manifest: Manifest) -> EdgeaudioError:
+    return EdgeaudioError(f"{recordings}: holds no recording of {_shown(manifest.reported)}")
+
+
+def _shown(labels: Sequence[str]) -> str:
+    """Return labels as text, of many the first."""
+    more = len(labels) - SHOWN_LABELS
+    return ", ".join(labels[:SHOWN_LABELS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _not_labels(becomes: str, others: Sequence[str]) -> list[str]:
+    """Return a line, and an empty one, on recordings of labels that the model does not have: a misspelt folder."""
+    return [f"Not labels of the model, and so {becomes}: {_shown(others)}.", ""] if others else []
+
+
+def _others(entries: Sequence[Entry], manifest: Manifest) -> list[str]:
+    """Return the labels of recordings that the model does not have."""
+    return sorted({entry.label for entry in entries if entry.label} - set(manifest.reported))
 
 
 def _fold_models(options: argparse.Namespace, entries: Sequence[Entry]) -> dict[int, Scorer]:
@@ -222,7 +282,7 @@ def _sounds(folds: Collection[int], entries: Sequence[Entry], manifest: Manifest
     for entry in tqdm([e for e in entries if e.fold in folds], desc="reading", unit="file", leave=False):
         samples = without_padding(read_audio(entry.path, rate))
         if is_sounding(samples, rate):
-            known = entry.label if entry.label in manifest.labels else None
+            known = entry.label if entry.label in manifest.reported else None
             (labelled[entry.fold][known] if known else unlabelled[entry.fold]).append(samples)
     return [RecordedSounds(fold, rate, dict(sorted(labelled[fold].items())), unlabelled[fold]) for fold in folds]
 

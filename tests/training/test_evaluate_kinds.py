@@ -398,6 +398,7 @@ def test_anybody_s_model_is_judged_over_kinds(sound, capsys, monkeypatch):
     ("arguments", "words"),
     [
         (["--json", "x.json"], "--json, --picture and --cache need --backgrounds"),
+        (["--backgrounds", "kinds", "--json", "absent/x.json"], "absent/x.json: cannot be written; name a file in"),
         (["--backgrounds", "recordings/dog"], "needs two sub-folders at least"),
         (["--backgrounds", "empty"], "no recordings there; remove the folder, or fill it"),
         (["--backgrounds", "silent"], "is silent; remove the folder, or fill it"),

@@ -76,6 +76,22 @@ def test_a_group_is_in_the_sound_when_one_of_its_labels_is(tmp_path):
 
     assert listen(Silent(), Stretch("x", a_tone(1.0, 90), frozenset({"dog"})), 1, RATE).present == {"dog", "animal"}
     assert listen(Silent(), Stretch("x", a_tone(1.0, 90), frozenset({"rain"})), 1, RATE).present == {"rain"}
+    assert listen(Silent(), Stretch("x", a_tone(1.0, 90), frozenset({"animal"})), 1, RATE).present == {"dog", "animal"}
+
+
+def test_recordings_of_a_group_are_tried_and_those_of_no_label_are_named(tmp_path, recordings, capsys):
+    model = a_model(tmp_path, "grouped", labels=("bark", "drizzle", "piano"), groups={"dog": ("bark",)})
+    assert evaluate_model.main([str(model), "--recordings", str(recordings), "--snr", "20"]) == 0
+    text = capsys.readouterr().out
+    assert "| dog | 20 dB | 2 |" in text
+    assert "Not labels of the model, and so sound in which every event is a false alarm: rain." in text
+
+
+@pytest.mark.parametrize("option", ["--seed=-1", "--budget=0", "--budget=nan", "--snr=1000"])
+def test_numbers_that_give_no_figures_are_refused(run, recordings, capsys, option):
+    with pytest.raises(SystemExit, match="2"):
+        evaluate_model.main([str(run), "--recordings", str(recordings), option])
+    assert f"argument {option.partition('=')[0]}: " in capsys.readouterr().err
 
 
 def test_a_model_directory_is_judged_at_its_own_thresholds(tmp_path, recordings, capsys):
@@ -115,7 +131,8 @@ def test_each_fold_is_judged_with_its_own_recordings(run, recordings, capsys, mo
     ("wrong", "words"),
     [
         ("no recordings", "none: no recordings there"),
-        ("no model", "none: no model directories fold-1, fold-2, ... there"),
+        ("no model", "none: no such directory or model; there are alarms, "),
+        ("no folds", "empty: no model directories fold-1, fold-2, ... there"),
         ("other labels", "holds no recording of x, y, z"),
         ("other folds", "has no model of the recordings' folds"),
         ("other seed", "trained with seed = 2, not 1; give the same"),
@@ -130,6 +147,9 @@ def test_refusals(tmp_path, run, recordings, capsys, wrong, words):
         arguments[2] = none
     elif wrong == "no model":
         arguments[0] = none
+    elif wrong == "no folds":
+        arguments[0] = str(tmp_path / "empty")
+        (tmp_path / "empty").mkdir()
     elif wrong == "other labels":
         arguments[0] = str(a_model(tmp_path, "other", labels=("x", "y", "z")))
     elif wrong == "other folds":

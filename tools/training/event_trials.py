@@ -160,7 +160,9 @@ def listen(scorer: Scorer, stretch: Stretch, fold: int, sample_rate: int) -> Tri
     scores = tuple(result for result in results if isinstance(result, Scores))
     heard_s = len(scores) * binding.effective_period_s
     groups = scorer.manifest.groups
-    present = stretch.present | {group for group, members in groups.items() if stretch.present & set(members)}
+    # of a group that sounds, nobody knows which of its labels does
+    sounding = stretch.present.union(*(groups[group] for group in stretch.present & groups.keys()))
+    present = sounding | {group for group, members in groups.items() if sounding & set(members)}
     return Trial(fold, stretch.kind, present, stretch.target, heard_s, scores, stretch.budgeted, stretch.background)
 
 

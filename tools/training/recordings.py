@@ -49,7 +49,8 @@ def read_audio(path: Path, sample_rate: int) -> Samples:
                 pieces += [part.to_ndarray() for part in to_float.resample(frame)]
                 rate = frame.sample_rate
     except (av.error.FFmpegError, IndexError) as error:
-        message = f"{path}: no audio that can be decoded ({error}); convert it to WAV or FLAC"
+        problem = getattr(error, "strerror", None) or "no audio track"
+        message = f"{path}: no audio that can be decoded ({problem}); convert it to WAV or FLAC, or remove it"
         raise EdgeaudioError(message) from error
     if not pieces:
         message = f"{path}: holds no audio; remove it, or record it again"
