@@ -40,7 +40,7 @@ def row_of(value: Detection | Status | Health, now: datetime, keep_months: int |
 
 
 def _detection(value: Detection) -> Row:
-    row = {name: getattr(value, name) for name in _DETECTION}
+    row = {name: getattr(value, name) for name in _DETECTION} | {"members": dict(value.members) or None}
     return row | {name: 0.0 for name in _REALS if row[name] is not None and row[name] < _LEAST_REAL}
 
 

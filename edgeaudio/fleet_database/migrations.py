@@ -115,6 +115,11 @@ STEPS: Final = (
         LOOP EXECUTE statement; END LOOP;
     END $$;
     """,
+    # of fused models; a column without a default is added without writing a row
+    """
+    ALTER TABLE edgeaudio.detections ADD COLUMN members jsonb;
+    ALTER TABLE edgeaudio.misdated_detections ADD COLUMN members jsonb;
+    """,
 )
 LAYOUT: Final = len(STEPS)
 # SQLSTATEs that say so: a table is there already, a column or its type is not ours

@@ -37,6 +37,7 @@ def _detections(name: str) -> Table:
         Column("seq_epoch", Text, nullable=False),
         Column("test", Boolean, nullable=False),
         Column("received_at", _TIME, nullable=False, server_default="now()"),
+        Column("members", JSONB(none_as_null=True)),  # of a fused model: scores, by the member's name
     )
 
 

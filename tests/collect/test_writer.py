@@ -71,6 +71,15 @@ def test_a_row_that_comes_again_changes_nothing(database: Database, sql: Sql) ->
     assert (counts.all()[STORED], counts.all()[REPEATED]) == (6, 7)
 
 
+def test_scores_of_a_fused_model_s_members_are_kept(database: Database, sql: Sql) -> None:
+    writer, _ = writer_of(database)
+    members = (("home", 0.91), ('"yamnet" \\', 0.44))
+    write(writer, recent(members=members), recent("e2"), recent("e3", at=NOW - timedelta(days=9999), members=members))
+    query = "SELECT members, members IS NULL FROM edgeaudio.{} ORDER BY id"
+    assert sql(query.format("detections")) == [(dict(members), False), (None, True)]
+    assert sql(query.format("misdated_detections")) == [(dict(members), False)]
+
+
 def test_of_health_the_newest_of_five_minutes_is_kept(database: Database, sql: Sql) -> None:
     writer, _ = writer_of(database)
     at = NOW.replace(minute=0, second=0)
