@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isclose
 from pathlib import Path
 from uuid import UUID
 
@@ -303,18 +304,21 @@ class _Report:
 
     def _table(self) -> dict[str, object]:
         """Return the settings with the proposed thresholds."""
+        heard = list(zip(self._listener.bindings, self._proposals, strict=True))
         if self._source is not None:
             chosen: dict[str, dict[str, float]] = {}
-            changed = {each.label for model in self._proposals for each in model if each.verdict is Verdict.CHANGE}
-            for each in (each for model in self._proposals for each in model if each.label in changed):
-                # the setting is of all models that have this label
-                chosen[each.label] = {"on": max(each.on, chosen.get(each.label, {"on": 0.0})["on"])}
+            changed = {each.label for _, model in heard for each in model if each.verdict is Verdict.CHANGE}
+            for binding, each in ((binding, each) for binding, model in heard for each in model):
+                if each.label in changed:
+                    # the setting is of all models that have this label
+                    found = [_threshold(binding, each), *filter(None, [chosen.get(each.label)])]
+                    chosen[each.label] = max(found, key=lambda pair: pair["on"])
             return {"sources": {self._source: {"thresholds": chosen}}} if chosen else {}
         models = {
             binding.model.manifest.name: {
-                each.label: {"on": each.on} for each in proposals if each.verdict is Verdict.CHANGE
+                each.label: _threshold(binding, each) for each in proposals if each.verdict is Verdict.CHANGE
             }
-            for binding, proposals in zip(self._listener.bindings, self._proposals, strict=True)
+            for binding, proposals in heard
         }
         tables = {
             name: ({"path": self._paths[name]} if name in self._paths else {}) | {"thresholds": thresholds}
@@ -326,7 +330,7 @@ class _Report:
     def _comment(self, key: Key) -> str:
         # `models.NAME.thresholds.LABEL.on`, or of a source, and so of all models that have the label
         if key[-1] != "on":
-            return ""  # a model's path
+            return ""  # a model's path, or `off`
         chosen = min(
             each.chosen.on
             for binding, proposals in zip(self._listener.bindings, self._proposals, strict=True)
@@ -334,6 +338,13 @@ class _Report:
             if each.label == key[-2] and (key[0] == "sources" or binding.model.manifest.name == key[1])
         )
         return f"was {chosen:g}"
+
+
+def _threshold(binding: ModelBinding, proposal: Proposal) -> dict[str, float]:
+    """Return a proposed threshold; with `off` where the settings have another one than the model's proportion."""
+    on = proposal.on
+    off, own = proposal.chosen.moved(on).off, binding.model.manifest.threshold(proposal.label).moved(on).off
+    return {"on": on} if isclose(off, own, abs_tol=0.005) else {"on": on, "off": round(off, 2)}
 
 
 def _matters(proposal: Proposal) -> bool:

@@ -84,6 +84,13 @@ def test_a_named_model_has_the_thresholds_of_the_settings(calibrate, hour):
     assert (status, text, errors) == (2, "", "edgeaudio: --model: two models are mine; name each once\n")
 
 
+def test_an_off_threshold_of_the_settings_keeps_its_proportion(calibrate, hour):
+    changed = [f"--set=models.mine.thresholds.first.{setting}" for setting in ("on=0.5", "off=0.48")]
+    _, text, _ = calibrate(*changed, hour)
+    thresholds = settings_of(text)["models"]["mine"]["thresholds"]
+    assert (thresholds["first"], thresholds["second"]) == ({"on": 0.81, "off": 0.78}, {"on": 0.81})
+
+
 def test_the_settings_name_the_directory_of_a_model_that_has_no_name_here(calibrate, model, hour):
     _, text, _ = calibrate("--model", model, hour)
     (table,) = settings_of(text)["models"].values()
