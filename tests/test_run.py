@@ -1,5 +1,6 @@
 """What fails among others is tried alone; what is broken stays so."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,8 @@ BROKEN = "import pytest\n@pytest.mark.parametrize('n', range({}))\ndef test_brok
 def test_what_fails_among_others_is_tried_alone(text: str, status: int, said: str, tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(text)
     command = [sys.executable, str(RUN), "-p", "no:cov", "-n", "1", "test_it.py"]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    ran = subprocess.run(command, cwd=tmp_path, env=outside, capture_output=True, text=True, check=False)
     assert ran.returncode == status, ran.stdout
     assert said in ran.stdout
     assert ("now alone" in ran.stdout) is (text != BROKEN.format(4))

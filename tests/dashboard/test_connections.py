@@ -114,8 +114,10 @@ def test_a_websocket_takes_nothing_compressed(served: ServedDashboard) -> None:
 
 def test_pings_whose_answers_nobody_takes_end_a_websocket(served: ServedDashboard) -> None:
     ping = bytes((0x89, 0x80 | 125)) + bytes(4 + 125)
-    with closing(connect(served, OPENING + "\r\n")) as connection, pytest.raises(ConnectionError):
-        connection.sendall(ping * 500_000)
+    with closing(connect(served, OPENING + "\r\n")) as connection:
+        connection.settimeout(60)
+        with pytest.raises(ConnectionError):
+            connection.sendall(ping * 500_000)
 
 
 def test_one_host_that_is_no_proxy_has_so_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ class RunningAgent:
         assert self.process is not None
         self.process.send_signal(number)
 
-    def wait(self, timeout_s: float = 10) -> int:
+    def wait(self, timeout_s: float = 30) -> int:
         assert self.process is not None
         return self.process.wait(timeout_s)
 

@@ -266,7 +266,7 @@ class Subscriber:
     def publish(self, topic: str, payload: str | bytes, *, retain: bool = False, at_most_once: bool = False) -> None:
         self._client.publish(topic, payload, qos=0 if at_most_once else 1, retain=retain).wait_for_publish(10)
 
-    def wait_for(self, predicate: Callable[[list[Heard]], object], timeout_s: float = 10.0) -> None:
+    def wait_for(self, predicate: Callable[[list[Heard]], object], timeout_s: float = 30.0) -> None:
         wait_until(lambda: predicate(list(self.heard)), timeout_s, f"heard only {self.heard[-10:]}")
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 def wait_until(
     condition: Callable[[], object],
-    timeout_s: float = 10.0,
+    timeout_s: float = 30.0,
     what: str | Callable[[], str] = "the condition is still false",
 ) -> None:
     """Return as soon as `condition()` is true. Raises AssertionError after `timeout_s`, with `what` it says then."""
