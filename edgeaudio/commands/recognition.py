@@ -19,6 +19,7 @@ from edgeaudio.commands.progress import Progress
 from edgeaudio.commands.waiting import SENDER_WAIT_S, WaitMonitor
 from edgeaudio.recognise.pipeline import ModelBinding, Result, SourcePipeline
 from edgeaudio.settings import Settings
+from edgeaudio.types import Reason
 from edgeaudio.wiring import load_models, model_bindings
 
 MEDIA_START = datetime(1970, 1, 1, tzinfo=UTC)  # of a recording: times count from its beginning
@@ -43,7 +44,8 @@ def results(
 ) -> Iterator[tuple[Result, bool]]:
     """Yield all results of the source, and whether it is a recording.
 
-    `live_s`: how much of a live source is heard; None: until it ends. `scores_only`: no Levels, no Events.
+    `live_s`: how much of a live source is heard, whose end before that is a failure; None: until it ends.
+    `scores_only`: no Levels, no Events.
     `table_grows`: standard output shows the progress itself.
     Raises SourceError if reading fails, after the results of the sound before.
     """
@@ -70,6 +72,9 @@ def results(
                 progress.show(heard_s, wanted_s or connection.info.duration_s)
                 if wanted_s is not None and heard_s >= wanted_s:
                     break
+            else:
+                if wanted_s is not None and not stop.is_set():
+                    failure = SourceError(config.name, config.address, Reason.END_OF_STREAM, "the stream ended", "")
         except SourceError as error:
             failure = error
         yield from ((result, connection.recorded) for result in pipeline.flush())

@@ -202,3 +202,17 @@ def test_a_live_source_is_heard_for_as_long_as_is_wanted(tmp_path, model):
     )
     with push_rtsp(url.replace("+listen", "")), pytest.raises(EdgeaudioError, match=r"^1 s of sound say nothing"):
         run_calibrate(["porch"], path, [], wanted)
+
+
+@pytest.mark.integration  # starts a sender
+def test_a_live_source_that_ends_early_is_named(tmp_path, model, capsys):
+    url = f"rtsp+listen://127.0.0.1:{free_port()}/x"
+    path = tmp_path / "edgeaudio.toml"
+    path.write_text(f'[models.mine]\npath = "{model}"\n[sources.porch]\nurl = "{url}"\n')
+    wanted = Request(
+        models=(), source=None, per_day=0.5, live_s=600.0, every=False, lower=False, out=None, overwrite=False
+    )
+    sent = push_rtsp(url.replace("+listen", ""), seconds=1)
+    with sent, pytest.raises(EdgeaudioError, match=r"^1 s of sound say nothing"):
+        run_calibrate(["porch"], path, [], wanted)
+    assert f"edgeaudio: {url}: the stream ended; the 1 s before that count\n" in capsys.readouterr().err
