@@ -21,6 +21,7 @@ from edgeaudio.types import Channel
 
 RESULTS = 2  # version of what rows and keys mean: rows of another version lie in another place
 _NO_RESULT = ("description", "license", "training_data", "announce", "entities", "schema_version")  # of a manifest
+_NO_SCORE = ("detector", "thresholds")  # of a member: its scores are combined, and its own events are none
 _OF_FUSED = ("combine", "combine_labels", "k", "fuse")  # that say nothing of another model
 
 
@@ -65,6 +66,7 @@ def place_of(hearing: Hearing, model: Scorer) -> str:
 def described(hearing: Hearing, model: Scorer) -> dict[str, object]:
     """Return model and settings as values for JSON, without places and what is only said about a model."""
     own, *members = map(_described, manifests_of(model))
+    members = [{name: value for name, value in each.items() if name not in _NO_SCORE} for each in members]
     described_model = own | ({"members": members} if members else {})
     settings = {
         "gate_dbfs": hearing.gate_dbfs,

@@ -109,7 +109,10 @@ def test_a_fused_model_is_sent_with_its_members_and_is_the_same_elsewhere(
     there = Path(unpacked(sent))
     hearing = hearing_of(str(here))
     assert hearing_of(str(there)).place == hearing.place
-    manifest = there / "two" / "model.toml"  # a member that is run otherwise gives other results
+    manifest = there / "two" / "model.toml"
+    manifest.write_text(manifest.read_text() + "[thresholds.first]\non = 0.123\noff = 0.1\n")
+    assert hearing_of(str(there)).place == hearing.place  # the member's own events are none of the fused model's
+    # a member that is run otherwise gives other results
     manifest.write_text(manifest.read_text().replace("offset = 1.0", "offset = 0.9"))
     assert hearing_of(str(there)).place != hearing.place
 
