@@ -64,15 +64,15 @@ def test_a_change_of_state_appears_by_itself(open_page: Open, publish: Publish) 
 
 
 def test_thresholds_that_have_risen_are_shown(open_page: Open, publish: Publish) -> None:
-    risen = {"dog": {"from": 0.5, "to": 0.7125, "since": at(NOW_MS)}, MARKUP: {"from": 0.4, "to": 0.6, "since": at(0)}}
+    risen = {"dog": {"from": 0.99, "to": 0.998, "since": at(NOW_MS)}, MARKUP: {"from": 0.4, "to": 0.6, "since": at(0)}}
     report = {"schema_version": 1, "at": at(NOW_MS), "sources": {"porch": status("listening", raised=risen)}}
     publish("edgeaudio/attic/health", report, retain=True)
     page = open_page()
     expect(page.get_by_role("row").filter(has_text="porch")).to_contain_text("the thresholds of 2 labels have risen")
     page.get_by_role("link", name="porch settings").click()
     items = page.get_by_role("listitem")
-    expect(items.filter(has_text="dog")).to_contain_text(re.compile(r"dog: from 0\.50 to 0\.71, since \d+ \w+ 20"))
-    expect(items.filter(has_text=MARKUP)).to_contain_text("from 0.40 to 0.60, since 1 Jan 1970")
+    expect(items.filter(has_text="dog")).to_contain_text(re.compile(r"dog: from 0\.990 to 0\.998, since \d+ \w+ 20"))
+    expect(items.filter(has_text=MARKUP)).to_contain_text("from 0.400 to 0.600, since 1 Jan 1970")
 
 
 def test_the_filter_of_devices_is_an_address(open_page: Open, publish: Publish) -> None:

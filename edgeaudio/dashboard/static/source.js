@@ -137,7 +137,7 @@ export async function sourceControls() {
       one.withheld ? `${one.withheld === 1 ? "1 sound was" : `${one.withheld} sounds were`} not published, for snoozes and cooldowns` : ""].filter(Boolean).join("; ");
     raised.replaceChildren(...!one?.raised_count ? [] : [
       node("p", { class: "note" }, "A sound goes on, and these thresholds have risen until it ends. To set one ends that at once."),
-      node("ul", {}, ...one.raised.map((each) => node("li", {}, `${each.label}: from ${each.from.toFixed(2)} to ${each.to.toFixed(2)}, since `, time(each.since))),
+      node("ul", {}, ...one.raised.map((each) => node("li", {}, `${each.label}: from ${each.from.toFixed(3)} to ${each.to.toFixed(3)}, since `, time(each.since))),
         one.raised_count > one.raised.length ? node("li", {}, `${one.raised_count - one.raised.length} more`) : "")]);
   };
 
