@@ -245,7 +245,10 @@ class _Report:
             print_out(line)
         table = self._table()
         if not table:
-            print_out("\nthe thresholds do: nothing is proposed")
+            do = all(each.verdict is Verdict.KEEP for proposals in self._proposals for each in proposals)
+            print_out(
+                "\n" + ("the thresholds do: nothing is proposed" if do else "nothing is proposed; see the notes above")
+            )
             return
         text = dumps(table, self._comment)
         if self._request.out is None:

@@ -154,11 +154,14 @@ class SiteSound:
         if len(found) <= LEAST_TAIL:
             return Proposal(label, chosen, 0.0, None, alarms, Verdict.REAL, chosen.on)
         heard_days = self.heard_s * len(minutes) / len(self._minutes) / 86_400
-        on = _hundredth_above(_threshold(found, alarms_per_day * heard_days))
+        wanted = _threshold(found, alarms_per_day * heard_days)
+        on = _hundredth_above(wanted)
         (recording, _), best = max(minutes.items(), key=lambda item: float(item[1].highest[index]))
         place = Place(recording, float(best.at_s[index])) if found[0] > 0 else None
         verdict = Verdict.KEEP
-        if on > chosen.on and not chosen.is_never:
+        # the chosen one is as high as thresholds go, and is reached nevertheless
+        is_beyond = wanted >= chosen.on and found[0] >= max(chosen.on, HIGHEST_ON)
+        if (on > chosen.on or is_beyond) and not chosen.is_never:
             verdict = Verdict.WARNING if warns and not every else Verdict.CHANGE
             if found[0] >= HIGHEST_ON:
                 verdict = Verdict.ALIKE

@@ -138,6 +138,11 @@ def test_where_the_thresholds_do_that_is_said(calibrate, hour):
     assert text.splitlines()[0].startswith("22 min of sound")
     assert "hour.wav 05:00.00" in text
     assert text.endswith("the thresholds do: nothing is proposed\n")
+    # the highest there is, which five seconds of 0.995 reach nevertheless
+    write_wave(hour, np.append(np.full(11 * 60 * RATE, 0.3), np.full(5 * RATE, 0.995)), RATE)
+    status, text, _ = calibrate(*[each.replace("0.9", "0.99") for each in higher], hour)
+    assert text.count("no threshold helps; 1.0 turns it off") == 3
+    assert (status, text.endswith("nothing is proposed; see the notes above\n")) == (0, True)
 
 
 @pytest.mark.parametrize(

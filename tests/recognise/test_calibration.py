@@ -97,6 +97,10 @@ def test_what_warns_of_danger_or_cannot_be_told_apart_is_said():
     assert proposed(loud, warns=True, every=True).verdict is Verdict.CHANGE
     assert (proposed(heard([0.996] * 60)).verdict, proposed(heard([0.996] * 60)).on) == (Verdict.ALIKE, 0.5)
     assert proposed(loud, chosen=Threshold(1, 1)).verdict is Verdict.KEEP  # never an event
+    highest = Threshold(HIGHEST_ON, 0.6)
+    assert proposed(heard([0.992] + [0.1] * 59), chosen=highest).verdict is Verdict.ALIKE  # it rings, and cannot rise
+    assert proposed(heard([0.98] * 60), chosen=highest).verdict is Verdict.KEEP
+    assert proposed(heard([0.992] + [0.1] * 59), 100, chosen=highest).verdict is Verdict.KEEP  # one in an hour may be
 
 
 @settings(max_examples=examples(60), deadline=None)
