@@ -91,6 +91,8 @@ class HistoryEvent:
     reviewer: str | None = None
     reviewed_ms: int | None = None
     model_sha256: str | None = None  # of the model's file, where the device had reported it when the event arrived
+    # of a fused model: names and scores, where the history keeps them and one event was asked for
+    members: tuple[tuple[str, float], ...] = ()
 
     @property
     def cursor(self) -> Cursor:

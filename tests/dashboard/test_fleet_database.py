@@ -37,7 +37,7 @@ def test_events_come_from_postgresql_which_may_go_away(
         try:
             collector.start().wait_subscribed()
             with Subscriber(broker.port, "nothing") as client:
-                client.publish("edgeaudio/dock/porch/detection", json.dumps(PAYLOAD))
+                client.publish("edgeaudio/dock/porch/detection", json.dumps(PAYLOAD | {"members": {"home": 0.9}}))
             wait_until(lambda: page.get("/api/events").json().get("events"), 20, "no event comes")
             (event,) = page.get("/api/events").json()["events"]
             assert (event["id"], event["label"], event["verdict"]) == ("e1", "dog", None)
@@ -59,5 +59,9 @@ def test_events_come_from_postgresql_which_may_go_away(
                 return False
 
             wait_until(is_back, 20, "the history does not come back")
+            page.stop()
+            page.start()  # and what came to it before is no longer a recent sound
+            wait_until(is_back, 20, "the history is not read by a new page")
+            assert page.get("/api/events/dock/porch/e1").json()["members"] == {"home": 0.9}
         finally:
             collector.kill()

@@ -153,6 +153,14 @@ def test_counts_are_those_of_the_rows_whatever_was_stored_before_they_were_kept(
         assert chart(fleet) == {"dog": [2]}
 
 
+def test_members_of_an_event_are_those_of_its_highest_score(url: str) -> None:
+    began, ended = (("home", 0.7), ("yamnet", 0.5)), (("home", 0.9),)
+    with writer_of(url) as (writer, _), fleet_of(url) as fleet:
+        writer.write([onset(members=began), offset(members=ended), onset("e2", members=began), onset("e3")])
+        found = [fleet.history.event("dock", "porch", name) for name in ("e1", "e2", "e3")]
+        assert [event and event.members for event in found] == [ended, began, ()]
+
+
 def test_two_that_count_at_once_count_each_event_once(url: str) -> None:
     with writer_of(url) as (writer, database), closing(Database(parse_database_url(url), connections=4)) as several:
         for round_ in range(4):

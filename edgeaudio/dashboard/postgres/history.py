@@ -31,6 +31,10 @@ _HASHES: Final = """SELECT k.number, (SELECT h.models ->> k.model FROM edgeaudio
     FROM unnest(CAST(:numbers AS bigint[]), CAST(:devices AS text[]), CAST(:models AS text[]),
     CAST(:times AS timestamptz[])) AS k (number, device, model, at)"""
 
+# where its score is from
+_MEMBERS: Final = """SELECT members FROM edgeaudio.detections WHERE device = :device AND source = :source AND id = :id
+    AND members IS NOT NULL ORDER BY score DESC LIMIT 1"""
+
 
 class FleetHistory:
     """The events of a fleet."""
@@ -57,7 +61,11 @@ class FleetHistory:
         """Return one event; None: it is not here."""
         with self._store.session() as db:
             found = find(db, device, source, event_id)
-            return None if found is None else _with_hashes(db, [found])[0]
+            if found is None:
+                return None
+            rows = db.rows(_MEMBERS, device=device, source=source, id=event_id)
+            members = tuple(rows[0][0].items()) if rows else ()
+            return replace(_with_hashes(db, [found])[0], members=members)
 
     def counts(self, wanted: Filter, steps: Sequence[int]) -> dict[str, list[int]]:
         """Return the number of events of each label, that of most events first, in spans that follow each other.

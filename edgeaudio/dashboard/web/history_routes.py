@@ -63,7 +63,7 @@ class HistoryRoutes:
                 return problem(404, "this event is not in the history: it is too old, or never arrived")
             found = values.event_json(event, self._media.media_of([_key(event)]), names=names)
             log = self._reviews.log(event) if names else []
-            members = dict(self._recorder.members(*_key(event)))
+            members = dict(self._recorder.members(*_key(event)) or event.members)
             return json_answer(found | {"members": members, "keeps_media": self._media.is_on, "reviews": log_json(log)})
 
         return await self.search(request, find)
