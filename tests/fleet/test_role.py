@@ -177,22 +177,27 @@ def test_a_model_that_is_not_whole_is_refused_before_anything_is_touched(tmp_pat
     assert "changed=0" in output
 
 
+def yaml_of(file: Path) -> Any:
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML (pip install '.[fleet]')")
+    return yaml.safe_load(file.read_text())
+
+
 def tasks_of(file: str, *names: str) -> list[dict[str, Any]]:
     """Return tasks of the role by their names, those of blocks too, without what needs root."""
-    yaml = pytest.importorskip("yaml", reason="needs PyYAML (pip install '.[fleet]')")
-    listed = yaml.safe_load((ROLE / "tasks" / file).read_text())
+    listed = yaml_of(ROLE / "tasks" / file)
     found = {task["name"]: task for each in listed for task in [each, *each.get("block", [])]}
     for task in map(found.__getitem__, names):
         for key in ("owner", "group"):
-            task.get("ansible.builtin.copy", {}).pop(key, None)
+            for module in ("copy", "file"):
+                task.get(f"ansible.builtin.{module}", {}).pop(key, None)
     return [found[name] for name in names]
 
 
 def push(tmp_path: Path, *models: dict[str, str]) -> tuple[int, str]:
-    """Run what the role does with models, with `tmp_path/release` for the release, whose folders are there."""
-    for model in models:
-        (tmp_path / "release" / "models" / model["name"]).mkdir(parents=True, exist_ok=True)
+    """Run what the role does with models, with `tmp_path/release` for the release."""
+    of_role = yaml_of(ROLE / "vars" / "main.yml")
     variables = {
+        **{name: value for name, value in of_role.items() if name.startswith(("edgeaudio_model_", "edgeaudio_named_"))},
         "edgeaudio_device": "porch",
         "edgeaudio_version": "1.2.3",
         "edgeaudio_settings": "",
@@ -204,8 +209,19 @@ def push(tmp_path: Path, *models: dict[str, str]) -> tuple[int, str]:
         "edgeaudio_salt": {"content": "c2FsdA=="},
     }
     tasks = [
-        *tasks_of("preflight.yml", "Read the models' hashes", "Refuse another model than that which is meant"),
-        *tasks_of("release.yml", "Name the release", "Push its models"),
+        *tasks_of(
+            "preflight.yml",
+            "Read the models' hashes",
+            "Refuse another model than that which is meant",
+            "Read the hashes of what else the models consist of",
+        ),
+        *tasks_of(
+            "release.yml",
+            "Name the release",
+            "Make the release's folders",
+            "Push its models",
+            "Push what else they consist of",
+        ),
     ]
     (tmp_path / "templates").mkdir(exist_ok=True)
     shutil.copy(ROLE / "templates" / "edgeaudio.toml.j2", tmp_path / "templates")
@@ -215,26 +231,28 @@ def push(tmp_path: Path, *models: dict[str, str]) -> tuple[int, str]:
 
 
 def test_a_fused_model_is_pushed_with_its_members(tmp_path: Path) -> None:
-    folders = tmp_path / "of the operator"
-    fused, member = folders / "home-plus", folders / "yamnet"
-    for folder, names in ((fused, ["model.toml"]), (member, ["model.toml", "model.tflite"])):
-        folder.mkdir(parents=True)
-        for name in names:
-            (folder / name).write_text(f"{name} of {folder.name}")
-    of_fused, of_member = (
-        hashlib.sha256(text.encode()).hexdigest() for text in ("model.toml of home-plus", "model.tflite of yamnet")
-    )
+    folders, release = tmp_path / "of the operator", tmp_path / "release" / "models"
+    read = {
+        "home-plus/model.toml": '[[fuse]]\nmodel = "home"\n[[fuse]]\nmodel = "yamnet"\n',
+        "home-plus/home/model.toml": "[input]\nfrontend = 'bands.tflite'\n",
+        "home-plus/home/model.tflite": "home",
+        "home-plus/home/bands.tflite": "what makes home's features",
+        "yamnet/model.toml": 'input.frontend = "mel.tflite"\n',
+        "yamnet/model.tflite": "yamnet",
+        "yamnet/mel.tflite": "what makes yamnet's features",
+    }
+    unread = ("home-plus/README.md", "home-plus/home/README.md", "home-plus/old/model.toml", "yamnet/float.tflite")
+    for name, text in {**read, **dict.fromkeys(unread, "")}.items():
+        (folders / name).parent.mkdir(parents=True, exist_ok=True)
+        (folders / name).write_text(text)
+    hashed = {"home-plus": read["home-plus/model.toml"], "yamnet": read["yamnet/model.tflite"]}
     models = [
-        {"name": "home-plus", "src": str(fused), "sha256": of_fused},
-        {"name": "yamnet", "src": str(member), "sha256": of_member},
+        {"name": name, "src": str(folders / name), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+        for name, text in hashed.items()
     ]
     status, output = push(tmp_path, *models)
     assert status == 0, output
-    pushed = {
-        str(file.relative_to(tmp_path / "release" / "models")): file.read_text()
-        for file in (tmp_path / "release").rglob("model.*")
-    }
-    assert pushed == {f"{file.parent.name}/{file.name}": file.read_text() for file in folders.rglob("model.*")}
+    assert {str(p.relative_to(release)): p.read_text() for p in release.rglob("*") if p.is_file()} == read
 
 
 @pytest.fixture
