@@ -125,7 +125,7 @@ def evaluate(options: argparse.Namespace) -> None:
     """Score, calibrate, evaluate, print and write."""
     _require_writable(options)
     options.model = _directory(options.model)
-    entries = read_dataset(options.recordings, options.negatives, options.seed)
+    entries = [e for e in read_dataset(options.recordings, options.negatives, options.seed) if e.judged]
     if (options.model / FILE_NAME).is_file():
         entries = [replace(entry, fold=WHOLE) for entry in entries]
         models: dict[int, Scorer] = {WHOLE: load_model(options.model)}

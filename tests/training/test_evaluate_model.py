@@ -98,7 +98,11 @@ def test_a_model_directory_is_judged_at_its_own_thresholds(tmp_path, recordings,
     model = a_model(tmp_path, "mine", thresholds={"piano": Threshold(0.8, 0.2)})
     card = model / "README.md"
     card.write_text("# mine\n")
-    arguments = [str(model), "--recordings", str(recordings), "--snr", "20", "5", "--write", str(model)]
+    files = sorted(recordings.rglob("*.wav"))
+    rows = [f"{file},{file.parent.name},1,yes" for file in files] + [f"{files[0]},dog,1,no"]  # which is not judged
+    listed = tmp_path / "list.csv"
+    listed.write_text("\n".join(["file,label,fold,judged", *rows]) + "\n")
+    arguments = [str(model), "--recordings", str(listed), "--snr", "20", "5", "--write", str(model)]
     assert evaluate_model.main([*arguments, "--card", str(card)]) == 0
     text = capsys.readouterr().out.strip()
     assert text in card.read_text()
