@@ -31,7 +31,7 @@ from edgeaudio.recognise.manifest import FILE_NAME, Manifest
 from edgeaudio.recognise.manifest_file import read_manifest
 from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.recognise.pipeline import Scorer
-from models.home.train.home_plus_labels import LABELS
+from models.home.train.home_plus_labels import ALSO, LABELS
 from models.home.train.house_backgrounds import MINUTES, write_backgrounds
 from models.home.train.house_events import write_events
 from models.home.train.house_sources import fetch
@@ -109,7 +109,7 @@ def evaluate(options: argparse.Namespace) -> None:
         )
         both = read_manifest(options.fused)
         members = {"home": _single(models[min(models)]), "yamnet": yamnet}
-        trials[both.name] = of_fused(both, {"home": trials["home"], "yamnet": heard}, members)
+        trials[both.name] = also_named(of_fused(both, {"home": trials["home"], "yamnet": heard}, members))
         whole[both.name] = of_fused(both, {"home": whole["home"], "yamnet": heard_whole}, members)
         manifests[both.name] = both
         announced = announced_alone(read_manifest(CATALOGUE / "yamnet" / FILE_NAME))
@@ -151,6 +151,14 @@ def of_fused(manifest: Manifest, trials: Mapping[str, Sequence[Trial]], models: 
         for name, model in models.items()
     }
     return fused(manifest, heard)
+
+
+def also_named(trials: Sequence[Trial]) -> list[Trial]:
+    """Return trials in which the second label of a sound (ALSO) is no false alarm either."""
+    return [
+        replace(trial, present=trial.present | {ALSO[label] for label in trial.present if label in ALSO})
+        for trial in trials
+    ]
 
 
 def columns_of(yamnet: Manifest) -> list[list[int]]:

@@ -56,3 +56,5 @@ LABELS: dict[str, Label] = {
     "rain": Label("rain", "rainfall"),
     "sea_waves": Label("sea_waves", "sea_waves"),
 }
+# What YAMNet's own labels of warnings are right to say of an alarm or a siren that home has another label for.
+ALSO = {"smoke_alarm": "fire_alarm", "co_alarm": "fire_alarm", "siren": "emergency_siren"}
