@@ -24,7 +24,7 @@ from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import features
 from edgeaudio.recognise.manifest import ClipSection, DetectorSection, InputSection, Manifest
 from edgeaudio.recognise.manifest_file import manifest_toml
-from models.alarms.train.alarm_scenes import SAMPLE_RATE, Course, long_scene, training_scene
+from models.alarms.train.alarm_scenes import SAMPLE_RATE, Course, drawn_alarm, long_scene, training_scene
 from tools import convert_model
 from tools.synth.alarm_sounds import LABELS
 from tools.training.command import exit_status, recipe_parser, runtimes
@@ -230,7 +230,8 @@ def _write_calibration(folder: Path, data: Path, seed: int) -> None:
     for index, (name, label) in enumerate(tqdm(wanted, desc="calibration", unit="file", leave=False)):
         rng = np.random.default_rng((seed, 2, index))
         (folder / name).mkdir(parents=True, exist_ok=True)
-        samples = long_scene(label, rng.uniform(0, 25), CALIBRATION_COURSE, corpus, SAMPLE_RATE, rng)
+        make = partial(drawn_alarm, label) if label else None
+        samples = long_scene(make, rng.uniform(0, 25), CALIBRATION_COURSE, corpus, SAMPLE_RATE, rng)
         write_wav(folder / name / f"{index:04}.wav", samples, SAMPLE_RATE)
 
 
