@@ -1,5 +1,7 @@
 """The bundled model finds alarms that the demo does not play, and leaves what resembles them alone."""
 
+import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ from support.sounds import alarm_over_noise, over_noise
 from edgeaudio.recognise.model import load_model
 from models.alarms.train.alarm_scenes import SAMPLE_RATE
 from tools.synth import acoustics
-from tools.synth.alarm_sounds import LABELS
+from tools.synth.alarm_sounds import LABELS, active_rms
+from tools.synth.european_alarms import SIRENS, make_beeper, make_two_tone_siren
+from tools.synth.house_beeps import HOUSE_BEEPS
 from tools.synth.other_sounds import make_other
 from tools.training.event_trials import onsets
 
@@ -27,6 +31,31 @@ def test_an_alarm_is_found_and_named(model, label, seed):
     heard = list(onsets(model, alarm_over_noise(label, np.random.default_rng((7, seed))), SAMPLE_RATE))
     assert [event.event.label for event in heard] == [label]
     assert heard[0].known_s < 10.0
+
+
+EUROPEAN = {
+    "steady": ("smoke_alarm", partial(make_beeper, steady=True)),
+    "fast beeps": ("smoke_alarm", partial(make_beeper, steady=False)),
+    **{name: ("siren", partial(make_two_tone_siren, name=name)) for name in SIRENS},
+}
+
+
+@pytest.mark.parametrize("name", EUROPEAN)
+def test_an_alarm_of_europe_is_found_and_named(model, name):
+    label, make = EUROPEAN[name]
+    rng = np.random.default_rng((9, zlib.crc32(name.encode())))
+    alarm = make(10.0, SAMPLE_RATE, rng)
+    level = active_rms(alarm.samples, alarm.pulses, SAMPLE_RATE)
+    heard = list(onsets(model, over_noise(alarm.samples, level, rng), SAMPLE_RATE))
+    assert [event.event.label for event in heard] == [label]
+
+
+@pytest.mark.parametrize("name", ["reversing_lorry", "microwave_oven", "door_bell"])
+def test_beeps_of_a_house_are_left_alone(model, name):
+    for seed in range(3):
+        rng = np.random.default_rng((10, seed))
+        sound = HOUSE_BEEPS[name](10.0, SAMPLE_RATE, rng)
+        assert not list(onsets(model, over_noise(sound, acoustics.rms(sound), rng), SAMPLE_RATE))
 
 
 @pytest.mark.parametrize("kind", ["low_battery_chirp", "reversing_beeper", "alarm_clock", "music", "voice", "noise"])
