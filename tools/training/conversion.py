@@ -197,7 +197,7 @@ def to_tflite(
             raise EdgeaudioError(
                 f"{name} cannot run the converted model: {problem}; replace that layer, or drop the target"
             )
-    notes.append("runs in " + ", ".join(name for name, _ in trials))
+    notes.append("runs in " + ", ".join(dict.fromkeys(name for name, _ in trials)))
     return content, notes
 
 
