@@ -1,5 +1,6 @@
 """`edgeaudio calibrate`: a table and settings from sound of a site; what is refused."""
 
+import re
 import tomllib
 
 import numpy as np
@@ -220,4 +221,6 @@ def test_a_live_source_that_ends_early_is_named(tmp_path, model, capsys):
     sent = push_rtsp(url.replace("+listen", ""), seconds=1)
     with sent, pytest.raises(EdgeaudioError, match=r"^1 s of sound say nothing"):
         run_calibrate(["porch"], path, [], wanted)
-    assert f"edgeaudio: {url}: the stream ended; the 1 s before that count\n" in capsys.readouterr().err
+    # a sender that ends may close its connection, or reset it
+    ended = f"edgeaudio: {re.escape(url)}: the (stream ended|sender broke off); the 1 s before that count\n"
+    assert re.search(ended, capsys.readouterr().err)
