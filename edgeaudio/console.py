@@ -29,6 +29,12 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def some_of(names: Sequence[str], most: int) -> str:
+    """Return names as text, of many the first: "a, b and 3 more"."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def knows_unicode(stream: TextIO | None) -> bool:
     """True if block characters can be written to the stream."""
     try:

@@ -14,6 +14,7 @@ from edgeaudio.console import (
     knows_unicode,
     picture,
     progress_line,
+    some_of,
     table,
 )
 from edgeaudio.spectrum import band_levels, resampled
@@ -158,3 +159,8 @@ def test_powers_over_other_columns_are_the_means_of_what_those_cover() -> None:
 def test_more_columns_than_samples_stay_empty() -> None:
     levels, _ = band_levels(np.ones(3, np.float32), 8000, 4, 8)
     assert np.all(levels == -np.inf)
+
+
+def test_of_many_names_the_first_are_shown():
+    assert some_of(["a", "b"], 2) == "a, b"
+    assert some_of(["a", "b", "c", "d"], 2) == "a, b and 2 more"

@@ -31,6 +31,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from tqdm import tqdm
 
 from edgeaudio.commands.number_types import number, whole
+from edgeaudio.console import some_of
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.bundled_models import added_models, bundled_models
 from edgeaudio.recognise.manifest import FILE_NAME, Manifest
@@ -223,7 +224,10 @@ def report(
         judged = at_thresholds(outcomes.trials, outcomes.labels, manifest.detector, period_s, thresholds)
         lines = [AS_IT_IS.format(model=manifest.name) + " " + definitions, ""]
     if untried := [label for label in manifest.reported if label not in outcomes.tried]:
-        lines += [f"Not tried, for want of recordings: {_shown(untried)}. Their thresholds are left alone.", ""]
+        lines += [
+            f"Not tried, for want of recordings: {some_of(untried, SHOWN_LABELS)}. Their thresholds are left alone.",
+            "",
+        ]
     lines += _not_labels("sound in which every event is a false alarm", others)
     lines += recall_table(outcomes, judged, snrs_db)
     lines += ["", *negative_table(outcomes, judged)]
@@ -246,18 +250,12 @@ def _directory(model: Path) -> Path:
 
 
 def _holds_none(recordings: Path, manifest: Manifest) -> EdgeaudioError:
-    return EdgeaudioError(f"{recordings}: holds no recording of {_shown(manifest.reported)}")
-
-
-def _shown(labels: Sequence[str]) -> str:
-    """Return labels as text, of many the first."""
-    more = len(labels) - SHOWN_LABELS
-    return ", ".join(labels[:SHOWN_LABELS]) + (f" and {more} more" if more > 0 else "")
+    return EdgeaudioError(f"{recordings}: holds no recording of {some_of(manifest.reported, SHOWN_LABELS)}")
 
 
 def _not_labels(becomes: str, others: Sequence[str]) -> list[str]:
     """Return a line, and an empty one, on recordings of labels that the model does not have: a misspelt folder."""
-    return [f"Not labels of the model, and so {becomes}: {_shown(others)}.", ""] if others else []
+    return [f"Not labels of the model, and so {becomes}: {some_of(others, SHOWN_LABELS)}.", ""] if others else []
 
 
 def _others(entries: Sequence[Entry], manifest: Manifest) -> list[str]:

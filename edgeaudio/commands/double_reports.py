@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from edgeaudio.console import some_of
 from edgeaudio.recognise.fused_model import LoadedModel
 from edgeaudio.recognise.pipeline import ModelBinding
 from edgeaudio.settings import Settings
@@ -33,9 +34,9 @@ def double_reports(settings: Settings, models: Mapping[str, LoadedModel]) -> Ite
                     sources.setdefault(pair, []).append(source)
                     doubled[pair] = labels
     for (fused_name, member), labels in doubled.items():
-        where = _some(sources[fused_name, member])
+        where = some_of(sources[fused_name, member], SHOWN)
         yield (
-            f"{fused_name} is made of {member}, and both report {_some(labels)} of {where}: each sound twice; "
+            f"{fused_name} is made of {member}, and both report {some_of(labels, SHOWN)} of {where}: each sound twice; "
             f"run one of them, or leave those labels out of models.{member}.labels"
         )
 
@@ -51,8 +52,3 @@ def _doubled(fused: ModelBinding, other: ModelBinding) -> list[str]:
         for name, label in section.labels.items()
         if name in ours and label in theirs
     ]
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -21,7 +21,11 @@ def over_noise(sound, sound_rms, rng):
 
 def alarm_over_noise(label, rng):
     """Two seconds of a quiet place, then ten of an alarm in it."""
-    alarm = make_alarm(label, 10.0, SAMPLE_RATE, rng)
+    return in_a_quiet_place(make_alarm(label, 10.0, SAMPLE_RATE, rng), rng)
+
+
+def in_a_quiet_place(alarm, rng):
+    """Two seconds of a quiet place, then the alarm in it."""
     sound = np.concatenate([np.zeros(2 * SAMPLE_RATE, dtype=np.float32), alarm.samples])
     return over_noise(sound, active_rms(alarm.samples, alarm.pulses, SAMPLE_RATE), rng)
 

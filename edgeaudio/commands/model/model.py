@@ -11,7 +11,6 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ import numpy as np
 from edgeaudio.commands.model.draft import draft, input_of
 from edgeaudio.commands.model.init_options import InitOptions
 from edgeaudio.commands.model.labels import read_labels
-from edgeaudio.console import columns, table
+from edgeaudio.console import columns, some_of, table
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.fused_model import FusedModel
@@ -58,7 +57,7 @@ def init(file: Path, out: Path | None, options: InitOptions) -> int:
     length_s = manifest.clip.n_samples / manifest.clip.sample_rate
     clip = f"{manifest.input.kind}, {length_s:g} s at {manifest.clip.sample_rate} Hz"
     labels = f"{len(manifest.labels)} label{'s' if len(manifest.labels) != 1 else ''}"
-    print_out(f"{directory}: written; {clip}, {labels} ({_some(manifest.labels, 4)})")
+    print_out(f"{directory}: written; {clip}, {labels} ({some_of(manifest.labels, 4)})")
     if found.guesses:
         print_out(
             f"\nGuessed, for the file does not tell: check these, mend {directory / FILE_NAME} where they are wrong:"
@@ -249,7 +248,7 @@ def _manifest_rows(manifest: Manifest) -> list[list[str]]:
         rows += [["", line] for line in given if line]
     rows += [
         *([] if manifest.fuse else [["output", _output(manifest.output)]]),
-        ["labels", f"{len(manifest.labels)}: {_some(manifest.labels, MOST_LABELS_SHOWN)}"],
+        ["labels", f"{len(manifest.labels)}: {some_of(manifest.labels, MOST_LABELS_SHOWN)}"],
         *[[f"group {group}", ", ".join(members)] for group, members in manifest.groups.items()],
         ["thresholds", f"on {detector.on:g}, off {detector.off:g}, where a label has none of its own"],
         *[["", f"{label}: on {own.on:g}, off {own.off:g}"] for label, own in manifest.thresholds.items()],
@@ -317,14 +316,9 @@ def _packed(file: str, data: bytes) -> str:
         labels = read_labels(file, data).names
     except EdgeaudioError:
         return f"{len(data)} bytes"
-    return f"{len(labels)} lines: {_some(labels, 4)}"
+    return f"{len(labels)} lines: {some_of(labels, 4)}"
 
 
 def _tensor(tensor: Tensor) -> str:
     steps = f", step {tensor.scale:.6g}, zero at {tensor.zero_point}" if tensor.scale else ""
     return f"{tensor.dtype} {list(tensor.shape)}{steps}"
-
-
-def _some(names: Sequence[str], most: int) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -51,7 +51,7 @@ SCENE_S = 30.0
 ESC10 = "esc10"
 CATALOGUE = Path(edgeaudio.__file__).with_name("catalogue")
 ANNOUNCED = "YAMNet by its own groups"
-CLOSEST = {"co_alarm": "smoke_alarm", "smoke_alarm": "smoke_alarm", "siren": "emergency_siren"}  # of YAMNet's groups
+CLOSEST = {name: LABELS[also].yamnet for name, also in ALSO.items()}  # of YAMNet's groups
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
