@@ -371,6 +371,7 @@ def test_kept_scores_are_combined_as_the_agent_combines_them(tmp_path, period_ms
 
 
 def test_anybody_s_model_is_judged_over_kinds(sound, capsys, monkeypatch):
+    pytest.importorskip("matplotlib", reason="Matplotlib is not installed: the extra `train` brings it")
     clip_ = replace(WAVEFORM, n_samples=120, period_ms=500)
     model = model_directory(sound, name="mine", labels=LABELS, clip=clip_)
     (model / "README.md").write_text("# mine\n")
